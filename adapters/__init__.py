@@ -1,0 +1,1 @@
+"""Per-image adaptation of any layer."""

@@ -1,0 +1,1 @@
+"""What layered codecs are compared with, all behind one protocol."""

@@ -1,0 +1,91 @@
+"""Everyday picture codecs through Pillow; every setting that is not a default is in the table below.
+
+Bytes are whole files as Pillow writes them (JPEG 2000: the bare codestream, which is smaller).  JPEG,
+JPEG 2000 and AVIF keep full colour resolution (4:4:4); lossy WebP has only 4:2:0.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import PIL
+from PIL import Image, features
+
+from baselines.fingerprint import source_digest
+from layered.errors import OptionError
+from layered.image import Image8, load_image
+
+__all__ = ["CLASSICAL", "PillowCodec"]
+
+
+@dataclass(frozen=True)
+class PillowCodec:
+    """One of Pillow's lossy formats.
+
+    format: Pillow's name.  feature: Pillow's name of the library in it.  unit: what `quality` counts.
+    settings: quality -> the options given to Pillow.  whole: quality must be a whole number.
+    """
+
+    format: str
+    feature: str
+    quality_range: tuple[float, float]
+    unit: str
+    settings: Callable[[float], Mapping[str, Any]]
+    whole: bool = True
+
+    def encode(self, image: Image8, quality: float) -> bytes:
+        """Raises OptionError for a quality that the format does not have, or a Pillow without the format."""
+        self._check_available()
+        if self.whole and quality != int(quality):
+            raise OptionError(f"{self.format}: quality must be a whole number, got {quality:g}")
+        if not self.quality_range[0] <= quality <= self.quality_range[1]:
+            low, high = self.quality_range
+            raise OptionError(f"{self.format}: {self.unit} must be {low:g} to {high:g}, got {quality:g}")
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, format=self.format, **self.settings(quality))
+        return buffer.getvalue()
+
+    def decode(self, data: bytes) -> Image8:
+        self._check_available()
+        return load_image(io.BytesIO(data))
+
+    def fingerprint(self) -> Mapping[str, str]:
+        self._check_available()
+        return {
+            "pillow": PIL.__version__,
+            self.feature: str(features.version(self.feature)),
+            "code": source_digest("baselines/classical.py", "layered/image.py"),
+        }
+
+    def _check_available(self) -> None:
+        if not features.check(self.feature):
+            raise OptionError(f"this Pillow was built without {self.format}; install Pillow's own wheel from PyPI")
+
+
+def _jpeg(quality: float) -> Mapping[str, Any]:
+    return {"quality": int(quality), "subsampling": 0, "optimize": True, "progressive": True}
+
+
+def _jpeg2000(bits_per_pixel: float) -> Mapping[str, Any]:
+    # A rate target, not OpenJPEG's PSNR target: one PSNR for all images spends most bits on the hardest ones,
+    # which ruins the average curve.
+    return {"quality_mode": "rates", "quality_layers": [24 / bits_per_pixel], "irreversible": True, "no_jp2": True}
+
+
+def _webp(quality: float) -> Mapping[str, Any]:
+    return {"quality": int(quality), "method": 6}
+
+
+def _avif(quality: float) -> Mapping[str, Any]:
+    return {"quality": int(quality), "subsampling": "4:4:4", "speed": 6, "max_threads": 1}
+
+
+CLASSICAL: Mapping[str, PillowCodec] = {
+    "jpeg": PillowCodec("JPEG", "jpg", (1, 95), "quality", _jpeg),
+    "jpeg2000": PillowCodec("JPEG2000", "jpg_2000", (0.01, 24), "bits per pixel", _jpeg2000, whole=False),
+    "webp": PillowCodec("WEBP", "webp", (0, 100), "quality", _webp),
+    "avif": PillowCodec("AVIF", "avif", (0, 100), "quality", _avif),
+}

@@ -1,0 +1,1 @@
+"""The harness: one way to measure every codec."""

@@ -1,0 +1,44 @@
+"""Records on disk: one JSON file per item, written whole or not at all, found again by what it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.record import Record
+from layered.files import write_bytes_atomic
+
+__all__ = ["Store", "digest_of"]
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """Digest (32 hex digits) of plain values, independent of the order of keys."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder `records` of one run."""
+
+    folder: Path
+
+    def path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def load(self, key: str) -> Record | None:
+        """The record, or None where there is none or the file is damaged, so that it is measured again."""
+        try:
+            record = Record.from_json(self.path(key).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return record if record.key == key else None
+
+    def save(self, record: Record) -> None:
+        """Raises OSError when the disk refuses; an older record then stays as it was."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_bytes_atomic(self.path(record.key), record.to_json().encode())

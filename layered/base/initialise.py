@@ -1,0 +1,106 @@
+"""Named initialisations of the transforms: a codec that already works before its first training step.
+
+`wavelet` makes the analysis transform an orthonormal wavelet packet of the training crops, in a luma/chroma
+basis, quantised at the rate-distortion optimal step of its lambda; the synthesis transform is its transpose.
+The architecture and the parameters' names stay the paper's; only the starting point differs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from compressai.layers import GDN
+from torch import Tensor, nn
+
+from layered.base.mean_scale import MeanScale
+from layered.base.transforms import pad_to_stride
+from layered.errors import OptionError
+from layered.layer import Layer
+
+__all__ = ["INITIALISATIONS", "initialise", "optimal_step"]
+
+_SPARE = 1e-3  # standard deviation of filters that the packet leaves unused
+
+
+def initialise(layer: Layer, name: str, crops: Tensor, generator: torch.Generator, centre: float = 0.5) -> None:
+    """Initialise the transforms of `layer` in place by the rule called `name`.
+
+    crops: [B, 3, H, W] of what the layer will code (pictures in [0, 1], or residuals).  centre: the mean that the
+    first bias takes away, 0.5 for pictures and 0 for residuals.  Raises OptionError for an unknown name.
+    """
+    if name not in INITIALISATIONS:
+        raise OptionError(f"unknown initialisation {name!r}; choose one of {', '.join(INITIALISATIONS)}")
+    INITIALISATIONS[name](layer, crops, generator, centre)
+
+
+def optimal_step(lam: float) -> float:
+    """Uniform quantiser step, in [0, 1] units, that is optimal at high rate for lam * 255^2 * MSE + bpp.
+
+    d(step^2 / 12)/d(bits) = -step^2 * ln 2 / 6 equated with -1 / (lam * 255^2).
+    """
+    return math.sqrt(6 / (lam * 255**2 * math.log(2)))
+
+
+def _default(layer: Layer, crops: Tensor, generator: torch.Generator, centre: float) -> None:
+    """CompressAI's own initialisation, which the constructor has applied."""
+
+
+@torch.no_grad()
+def _wavelet(layer: Layer, crops: Tensor, generator: torch.Generator, centre: float) -> None:
+    """Haar wavelet packet: at each stage the sub-bands of highest variance are kept."""
+    analysis, synthesis = list(layer.g_a), list(layer.g_s)  # type: ignore[arg-type]
+    signal = pad_to_stride(crops)
+    mix = _luma_chroma().to(signal)
+    for stage, conv in enumerate(analysis[0::2]):
+        kernels = _packet(conv.in_channels, mix)
+        centred = signal - centre if stage == 0 else signal
+        variance = nn.functional.conv2d(centred, kernels, stride=2, padding=2).square().mean(dim=(0, 2, 3))
+        kept = torch.argsort(variance, descending=True)[: conv.out_channels]
+        deconv = synthesis[2 * (3 - stage)]
+        for weight in (conv.weight, deconv.weight):
+            weight.copy_(torch.randn(weight.shape, generator=generator) * _SPARE)
+        conv.weight[: len(kept)] = kernels[kept]
+        deconv.weight[: len(kept)] = kernels[kept]
+        conv.bias.zero_()
+        deconv.bias.zero_()
+        if stage == 0:
+            conv.bias.copy_(-centre * conv.weight.sum(dim=(1, 2, 3)))
+            deconv.bias.fill_(centre)
+        if stage == 3:
+            middle = math.exp(sum(map(math.log, layer.lambdas)) / len(layer.lambdas))
+            step = optimal_step(middle)
+            conv.weight /= step
+            deconv.weight *= step
+        signal = conv(signal)
+        if stage < 3:
+            normalise: GDN = analysis[2 * stage + 1]
+            signal = normalise(signal)
+        mix = torch.eye(conv.out_channels).to(signal)
+    if isinstance(layer, MeanScale):
+        spread = signal.square().mean(dim=(0, 2, 3)).sqrt()
+        last = layer.h_s[-1]
+        last.weight *= 0.1
+        last.bias.copy_(torch.cat([spread.clamp(min=0.2), torch.zeros_like(spread)]))
+
+
+def _luma_chroma() -> Tensor:
+    """Orthonormal rows: grey, red against blue, green against both."""
+    rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+def _packet(channels: int, mix: Tensor) -> Tensor:
+    """The four Haar sub-band filters of every row of `mix`: [4 * rows, channels, 5, 5], orthonormal."""
+    low, high = torch.zeros(5).to(mix), torch.zeros(5).to(mix)
+    low[2:4] = math.sqrt(0.5)
+    high[2], high[3] = math.sqrt(0.5), -math.sqrt(0.5)
+    bands = torch.stack([torch.outer(a, b) for a in (low, high) for b in (low, high)])
+    return torch.einsum("rc,bij->brcij", mix, bands).reshape(-1, channels, 5, 5)
+
+
+INITIALISATIONS: dict[str, Callable[[Layer, Tensor, torch.Generator, float], None]] = {
+    "default": _default,
+    "wavelet": _wavelet,
+}

@@ -1,0 +1,55 @@
+"""What all convolutional base layers share: padding to the transforms' stride, and CompressAI state dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianConditional
+from compressai.models.base import get_scale_table
+from torch import Tensor, nn
+
+__all__ = ["STRIDE", "ceil_div", "load_resized", "pad_to_stride", "rebuild_tables"]
+
+STRIDE = 16
+
+
+def ceil_div(value: int, by: int) -> int:
+    """The smallest integer not below value / by."""
+    return -(-value // by)
+
+
+def pad_to_stride(image: Tensor) -> Tensor:
+    """Replicate the last row and column of [B, 3, H, W] until both sides are multiples of 16.
+
+    The latents then have ceil(H/16) x ceil(W/16) positions.  Hyper-latents need no padding: a convolution of
+    stride 2 rounds sizes up, and the hyper-synthesis output is cropped.
+    """
+    height, width = image.shape[-2:]
+    below, right = -height % STRIDE, -width % STRIDE
+    return F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
+
+
+def rebuild_tables(module: nn.Module) -> None:
+    """Solve the bottlenecks' quantiles by bisection and build all integer CDF tables under `module`.
+
+    The quantiles get no gradient from the rate; solving them replaces the auxiliary optimiser.
+    """
+    for part in module.modules():
+        if isinstance(part, EntropyBottleneck):
+            part.update(force=True, update_quantiles=True)
+        elif isinstance(part, GaussianConditional):
+            part.update_scale_table(get_scale_table().tolist(), force=True)
+
+
+def load_resized(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """`load_state_dict`, strict, after giving the entropy models' tables the sizes found in `state`."""
+    for name, part in module.named_modules():
+        if not isinstance(part, EntropyModel):
+            continue
+        for buffer, current in part.named_buffers(recurse=False):
+            stored = state.get(f"{name}.{buffer}" if name else buffer)
+            if stored is not None and stored.shape != current.shape:
+                setattr(part, buffer, torch.empty_like(stored, device=current.device))
+    nn.Module.load_state_dict(module, dict(state), strict=True)

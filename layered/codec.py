@@ -1,0 +1,205 @@
+"""The layered codec: a base layer and any number of enhancement layers, one file for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from layered import stream
+from layered.errors import LayeredError, OptionError
+from layered.image import Image8, check_scales, layer_sizes, resize8, to_image8, to_tensor
+from layered.layer import Context, Layer
+from layered.rounding import Hard, Rounding
+
+if TYPE_CHECKING:
+    from layered.enhancement.residual import ResidualEnhancement
+    from layered.spec import CodecSpec
+
+__all__ = ["LayerOutput", "LayeredCodec", "as_decoded"]
+
+
+@dataclass(frozen=True)
+class LayerOutput:
+    """One layer of a training forward: original and reconstruction [B, 3, H, W], bits [B]."""
+
+    original: Tensor
+    reconstruction: Tensor
+    bits: Tensor
+
+
+class LayeredCodec(nn.Module):
+    """Encodes pictures to layered streams and back.
+
+    spec: how it was built.  base: codes the smallest picture.  enhancement: shared by all upper layers, or
+    None for a single-layer codec.  digest: six bytes that name the weights in every stream; set by the loader.
+    """
+
+    def __init__(self, spec: CodecSpec, base: Layer, enhancement: ResidualEnhancement | None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.base = base
+        self.enhancement = enhancement
+        self.name = "unnamed"
+        self.digest = bytes(6)
+
+    @property
+    def quality_range(self) -> tuple[float, float]:
+        """Lowest and highest quality of every layer."""
+        return self.base.quality_range
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def layer(self, index: int) -> Layer:
+        """The module that codes layer `index`, 0 being the base.  Raises OptionError where there is none."""
+        if index == 0:
+            return self.base
+        if self.enhancement is None:
+            raise OptionError(f"the weights {self.name!r} have no enhancement layer, so they code one layer only")
+        return self.enhancement
+
+    def forward(
+        self, originals: Sequence[Tensor], qualities: Sequence[float], rounding: Rounding
+    ) -> tuple[LayerOutput, ...]:
+        """All layers of a batch, differentiable: originals of each layer [B, 3, H_k, W_k], base first."""
+        outputs: list[LayerOutput] = []
+        lower = None
+        for k, (original, quality) in enumerate(zip(originals, qualities, strict=True)):
+            context = Context(original.shape[-2], original.shape[-1], quality, lower)
+            layer = self.layer(k)
+            coded = layer.code(layer.analyse(original, context), context, rounding)
+            picture = layer.synthesise(coded.latents, context)
+            outputs.append(LayerOutput(original, picture, coded.bits))
+            lower = as_decoded(picture)
+        return tuple(outputs)
+
+    @torch.inference_mode()
+    def encode(
+        self,
+        image: Image8,
+        scales: Sequence[float] = (0.25, 0.5, 1.0),
+        quality: float | Sequence[float] | None = None,
+        exact: bool = False,
+        verify: bool = True,
+    ) -> bytes:
+        """Picture [H, W, 3] uint8 -> one stream holding a layer for each scale, base first.
+
+        scales: increasing, relative to the picture, in (0, 1].  quality: one real number or one a layer, in
+        `quality_range`; the middle of it by default.  exact: float64 synthesis, so that every machine decodes
+        the same pictures.  verify: decode the stream and compare before returning it.
+        Raises OptionError; LayeredError when the verification fails.
+        """
+        height, width = image.shape[:2]
+        qualities = self._qualities(quality, len(check_scales(scales)))
+        chunks, pictures = [], []
+        lower: Tensor | None = None
+        for k, (w, h) in enumerate(layer_sizes(width, height, scales)):
+            context = Context(h, w, qualities[k], lower, exact)
+            layer = self.layer(k)
+            original = to_tensor(resize8(image, w, h), self.device)
+            latents = layer.code(layer.analyse(original, context), context, Hard()).latents
+            chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context)))
+            pictures.append(to_image8(layer.synthesise(latents, context)))
+            lower = to_tensor(pictures[-1], self.device)
+        data = stream.pack(stream.Header(stream.VERSION, self.digest, width, height, len(chunks), exact), chunks)
+        if verify:
+            decoded = self.decode(data)
+            if not all(np.array_equal(a, b) for a, b in zip(pictures, decoded, strict=True)):
+                raise LayeredError("verification failed: the stream does not decode to the encoder's pictures")
+        return data
+
+    @torch.inference_mode()
+    def decode(
+        self, data: bytes, layers: int | None = None, strict: bool = True, limits: stream.Limits | None = None
+    ) -> list[Image8]:
+        """Stream -> pictures [H, W, 3] uint8, base first.
+
+        layers: how many to decode, all that are there by default.  strict: False drops a damaged tail.
+        Raises CorruptStream, UnsupportedVersion, WrongModel, LimitExceeded, OptionError.
+        """
+        parsed = stream.parse(data, strict=strict, limits=limits or stream.Limits())
+        stream.require_digest(parsed.header, self.digest, self.name)
+        count = len(parsed.chunks) if layers is None else layers
+        if not 1 <= count <= len(parsed.chunks):
+            raise OptionError(f"{layers} layers asked for, the stream holds {len(parsed.chunks)}")
+        low, high = self.quality_range
+        pictures: list[Image8] = []
+        for k, chunk in enumerate(parsed.chunks[:count]):
+            if not low <= chunk.quality <= high:
+                raise stream.CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
+            lower = to_tensor(pictures[-1], self.device) if pictures else None
+            context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact)
+            layer = self.layer(k)
+            pictures.append(to_image8(layer.synthesise(layer.read(chunk.payload, context), context)))
+        return pictures
+
+    @torch.inference_mode()
+    def render(self, data: bytes, width: int, height: int, strict: bool = True) -> Image8:
+        """Stream -> picture of any size: the highest layer, predicted on to [height, width].
+
+        Where a layer has that very size, it is returned as it is; a smaller size is resized antialiased.
+        """
+        if not (1 <= width <= stream.Limits().side and 1 <= height <= stream.Limits().side):
+            raise OptionError(f"size {width}x{height} is outside 1 to {stream.Limits().side} a side")
+        pictures = self.decode(data, strict=strict)
+        for picture in pictures:
+            if picture.shape[:2] == (height, width):
+                return picture
+        top = pictures[-1]
+        if self.enhancement is None or (height < top.shape[0] and width < top.shape[1]):
+            return resize8(top, width, height)
+        return to_image8(self.enhancement.predict(Context(height, width, 1.0, to_tensor(top, self.device))))
+
+    def encode_to_bytes(
+        self,
+        image: Image8,
+        scales: Sequence[float],
+        target_bytes: int,
+        exact: bool = False,
+        verify: bool = True,
+        trials: int = 9,
+    ) -> bytes:
+        """The best stream of at most `target_bytes`, by bisection on one quality for all layers.
+
+        Raises OptionError when even the lowest quality needs more.
+        """
+        low, high = self.quality_range
+        best = self.encode(image, scales, low, exact, verify=False)
+        if len(best) > target_bytes:
+            raise OptionError(f"the lowest quality already needs {len(best)} bytes, {target_bytes} are allowed")
+        quality = low
+        for trial in range(trials):
+            middle = high if trial == 0 else (low + high) / 2
+            data = self.encode(image, scales, middle, exact, verify=False)
+            if len(data) <= target_bytes:
+                best, low, quality = data, middle, middle
+                if middle == high:
+                    break
+            else:
+                high = middle
+        return self.encode(image, scales, quality, exact, verify=True) if verify else best
+
+    def _qualities(self, quality: float | Sequence[float] | None, layers: int) -> tuple[float, ...]:
+        low, high = self.quality_range
+        if quality is None:
+            quality = (low + high) / 2
+        values = tuple(quality) if isinstance(quality, Sequence) else (quality,) * layers
+        if len(values) != layers:
+            raise OptionError(f"{len(values)} qualities for {layers} layers; give one, or one a layer")
+        for value in values:
+            if not low <= value <= high:
+                raise OptionError(f"quality {value} is outside {low:g} to {high:g} of the weights {self.name!r}")
+        return tuple(stream.stored_quality(value) for value in values)
+
+
+def as_decoded(picture: Tensor) -> Tensor:
+    """The picture a decoder holds: clamped to [0, 1] and rounded to 8 bits; gradients pass straight through."""
+    rounded = (picture.clamp(0, 1) * 255).round() / 255
+    return picture + (rounded - picture).detach()

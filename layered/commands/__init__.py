@@ -1,0 +1,1 @@
+"""The commands of `layered`, one file each; what is slow to import is imported when a command runs."""

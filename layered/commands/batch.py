@@ -1,0 +1,133 @@
+"""IN and OUT of a command: a file, a folder or a pipe; one bad file of a folder does not stop the rest."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from layered.commands.failures import FAILED, debugging, explain
+from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
+from layered.files import read_bytes, write_bytes_atomic
+
+__all__ = ["PIPE", "STREAM_ENDING", "Job", "is_folder", "naming", "plan", "read_input", "run", "write_output"]
+
+PIPE = "-"
+STREAM_ENDING = ".lyr"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and the output made from it; either is a path or `-`."""
+
+    source: str
+    target: str
+
+    @property
+    def name(self) -> str:
+        """The source as it is called in messages."""
+        return "standard input" if self.source == PIPE else self.source
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path is meant as a folder: it is one, or ends in a separator."""
+    return path != PIPE and (Path(path).is_dir() or path.endswith(("/", os.sep)))
+
+
+def plan(source: str, target: str, accepts: Callable[[Path], bool], ending: str) -> list[Job]:
+    """The jobs that IN and OUT stand for.
+
+    accepts: which files of a folder are taken.  ending: of the files made in a folder, dot included.
+    Raises OptionError when IN is missing, a folder has nothing to take, or OUT would replace IN.
+    """
+    if source == PIPE or not Path(source).is_dir():
+        if source != PIPE and not Path(source).exists():
+            raise OptionError(f"{source}: no such file or folder")
+        stem = "stdin" if source == PIPE else Path(source).stem
+        jobs = [Job(source, str(Path(target) / (stem + ending)) if is_folder(target) else target)]
+    else:
+        found = sorted(p for p in Path(source).iterdir() if not p.name.startswith(".") and accepts(p))
+        if not found:
+            raise OptionError(f"{source}: no file in this folder can be taken")
+        if target == PIPE or Path(target).is_file():
+            raise OptionError(f"{target}: the output for a folder must be a folder")
+        shared = Counter(path.stem for path in found)
+        names = [path.name if shared[path.stem] > 1 else path.stem for path in found]
+        jobs = [Job(str(p), str(Path(target) / (n + ending))) for p, n in zip(found, names, strict=True)]
+    for job in jobs:
+        if PIPE not in (job.source, job.target) and _same(job.source, job.target):
+            raise OptionError(f"{job.target}: the output would replace the input")
+    return jobs
+
+
+def _same(source: str, target: str) -> bool:
+    return os.path.exists(target) and os.path.samefile(source, target)
+
+
+def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str) -> None:
+    """Do `work` for each job and show what it returns on standard error, which leaves pipes clean.
+
+    A single job's exception goes to the caller.  Of many jobs, failures are listed at the end and the exit
+    code is 1.
+    """
+    if len(jobs) == 1:
+        print(work(jobs[0]), file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    failures: list[str] = []
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        for job in progress.track(jobs):
+            try:
+                console.print(work(job))
+            except Exception as error:
+                if debugging():
+                    raise
+                message = explain(error)
+                failures.append(message if job.source in message else f"{job.source}: {message}")
+                console.print(f"error: {failures[-1]}")
+    if failures:
+        print(f"error: {len(failures)} of {len(jobs)} files failed:", *failures, sep="\n  ", file=sys.stderr)
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Put the file's name in front of what is wrong with the stream in it."""
+    try:
+        yield
+    except (CorruptStream, LimitExceeded, UnsupportedVersion, WrongModel) as error:
+        raise type(error)(f"{source}: {error}") from error
+
+
+def read_input(source: str) -> bytes:
+    """All bytes of a file, or of standard input for `-`.  Raises OptionError."""
+    if source != PIPE:
+        return read_bytes(source)
+    if sys.stdin.isatty():
+        raise OptionError("- reads from a pipe, but standard input is a terminal")
+    return sys.stdin.buffer.read()
+
+
+def write_output(target: str, data: bytes) -> None:
+    """Write a file whole or not at all, making its folder, or to standard output for `-`.
+
+    Raises OptionError, OSError.
+    """
+    if target != PIPE:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        write_bytes_atomic(target, data)
+        return
+    if sys.stdout.isatty():
+        raise OptionError("- writes to a pipe, but standard output is a terminal")
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,59 @@
+"""`layered info`: what a stream holds, without loading a model."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from layered.commands.batch import PIPE, naming, read_input
+
+__all__ = ["info"]
+
+COLUMNS = ("layer", "width", "height", "quality", "bytes", "accumulated", "bpp")
+
+
+def info(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="Stream, or - for a pipe.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="Describe what is whole of a damaged one.")
+    ] = False,
+) -> None:
+    """Say what a stream holds: sizes, qualities, bytes of each layer, and the weights it needs."""
+    from layered.stream import describe, parse
+    from layered.weights import name_of
+
+    data = read_input(source)
+    name = "standard input" if source == PIPE else source
+    with naming(name):
+        stream = parse(data, strict=not lenient)
+    facts = {
+        "file": name,
+        "file_bytes": len(data),
+        "weights": name_of(stream.header.digest),
+        **describe(stream),
+    }
+    typer.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
+
+
+def _text(facts: dict[str, Any]) -> str:
+    weights = facts["weights"] or "not bundled"
+    held = len(facts["layers"])
+    cut = "" if held == facts["layers_written"] else f", cut after {held} of {facts['layers_written']}"
+    lines = [
+        f"{facts['file']}: {facts['file_bytes']} bytes, layered stream version {facts['version']}",
+        f"picture {facts['width']}x{facts['height']} in {facts['layers_written']} layers{cut}",
+        f"weights {weights} ({facts['model']}), {'exact' if facts['exact'] else 'float32'} synthesis",
+    ]
+    if facts["dropped"]:
+        lines.append(f"damaged tail: {facts['dropped']}")
+    rows = [COLUMNS] + [tuple(_cell(layer[column]) for column in COLUMNS) for layer in facts["layers"]]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines += ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

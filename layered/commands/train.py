@@ -1,0 +1,28 @@
+"""`layered train`: a recipe to a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Bundled recipe by name, or a YAML file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Checkpoints and curves.  Default: runs/RECIPE.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Replace a setting; repeatable.")
+    ] = None,
+) -> None:
+    """Train a codec by a recipe; started again on the same folder it resumes where it was."""
+    from layered.training.recipe import load_recipe
+
+    settings = load_recipe(recipe, overrides or [])  # a wrong recipe is told before torch is loaded
+    from layered.training.loop import train as run
+
+    typer.echo(run(settings, out or Path("runs") / Path(recipe).stem))

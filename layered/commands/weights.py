@@ -1,0 +1,52 @@
+"""`layered weights`: the bundled weights, listed, described, exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["weights"]
+
+weights = typer.Typer(help="List, describe or export the bundled weights.", rich_markup_mode="rich")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As listed by `layered weights`.")]
+
+
+@weights.callback(invoke_without_command=True)
+def overview(context: typer.Context) -> None:
+    """List, describe or export the bundled weights."""
+    if context.invoked_subcommand is None:
+        names()
+
+
+@weights.command("list")
+def names() -> None:
+    """One line for each set of weights: name, digest, description."""
+    from layered.weights import catalogue
+
+    cards = catalogue()
+    width = max((len(card.name) for card in cards), default=0)
+    for card in cards:
+        typer.echo(f"{card.name:{width}}  {card.digest}  {card.description}")
+
+
+@weights.command()
+def describe(name: Name) -> None:
+    """How a set of weights was trained, and what it reaches."""
+    from layered.weights import card
+
+    typer.echo(card(name).text())
+
+
+@weights.command()
+def export(
+    name: Name,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Checkpoint file to write.")],
+) -> None:
+    """Write a set of weights to a file of its own."""
+    from layered.weights.store import export as write
+
+    write(name, path)
+    typer.echo(f"{name} -> {path}", err=True)

@@ -1,0 +1,135 @@
+"""One rule each for loading, saving, rounding and resizing pictures; every codec uses these and no other.
+
+A picture at rest is an `Image8`: a NumPy array, uint8, [H, W, 3], RGB.  A picture in a network is a float
+tensor [B, 3, H, W] in [0, 1].
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from layered.errors import ImageError, OptionError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "MAX_PIXELS", "MAX_SIDE", "Image8", "check_scales", "layer_sizes", "load_image", "resize8", "save_image",
+    "to_image8", "to_tensor",
+]  # fmt: skip
+
+Image8: TypeAlias = NDArray[np.uint8]
+
+MAX_SIDE = 32768
+MAX_PIXELS = 2**28
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".ppm": "PPM",
+            ".tif": "TIFF", ".tiff": "TIFF"}  # fmt: skip
+_LOSSLESS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
+
+
+def load_image(source: str | Path | IO[bytes]) -> Image8:
+    """Read a picture as 8-bit RGB [H, W, 3].
+
+    Grey and palette pictures become RGB; transparent ones are composited on white.  Animations, CMYK and
+    pictures of more than 8 bits a sample are refused, because any conversion would be a guess.  The EXIF
+    orientation is applied.  Raises ImageError.
+    """
+    name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "input")
+    try:
+        with Image.open(source) as opened:
+            width, height = opened.size
+            if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+                raise ImageError(f"{name}: {width}x{height} is beyond {MAX_SIDE} a side or {MAX_PIXELS} pixels")
+            if getattr(opened, "n_frames", 1) > 1:
+                raise ImageError(f"{name}: animated or multi-page pictures are refused; extract one frame first")
+            return _as_rgb(opened, name)
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: not an image that Pillow can read") from None
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: {error}") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageError(f"{name}: unreadable ({error})") from None
+
+
+def _as_rgb(opened: Image.Image, name: str) -> Image8:
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith(("I", "F")):
+        raise ImageError(f"{name}: {image.mode} has more than 8 bits a sample; convert it to 8-bit RGB first")
+    if image.mode in ("CMYK", "LAB", "HSV"):
+        raise ImageError(f"{name}: {image.mode} pictures are refused; convert it to RGB first")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, rgba)
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def save_image(image: Image8, path: str | Path) -> None:
+    """Write `image` [H, W, 3] in the format that the file's ending names, whole or not at all.
+
+    PNG, WebP, BMP, PPM and TIFF are written lossless, JPEG at quality 95.  Raises ImageError for an ending
+    that is not known, and OSError when the disk refuses.
+    """
+    path = Path(path)
+    kind = _FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise ImageError(f"{path}: unknown image ending {path.suffix!r}; use one of {', '.join(sorted(_FORMATS))}")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        Image.fromarray(image).save(aside, format=kind, **_LOSSLESS.get(kind, {}))
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    """The layers' scales relative to the full picture: finite, above 0, at most 1, strictly increasing.
+
+    Raises OptionError otherwise.
+    """
+    values = tuple(float(scale) for scale in scales)
+    if not values:
+        raise OptionError("at least one layer scale is needed, for example 0.25,0.5,1")
+    if not all(0 < value <= 1 for value in values):
+        raise OptionError(f"layer scales must be above 0 and at most 1, got {values}")
+    if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+        raise OptionError(f"layer scales must increase from the base layer up, got {values}")
+    return values
+
+
+def layer_sizes(width: int, height: int, scales: Sequence[float]) -> tuple[tuple[int, int], ...]:
+    """(width, height) of each layer: the scaled size rounded half up, at least 1."""
+    return tuple((max(1, int(s * width + 0.5)), max(1, int(s * height + 0.5))) for s in check_scales(scales))
+
+
+def resize8(image: Image8, width: int, height: int) -> Image8:
+    """Resize by Pillow's antialiased bicubic filter: the original of a lower layer."""
+    if (width, height) == (image.shape[1], image.shape[0]):
+        return image
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+def to_tensor(image: Image8, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> torch.Tensor:
+    """[H, W, 3] uint8 -> [1, 3, H, W] in [0, 1], float32 unless told otherwise."""
+    import torch
+
+    tensor = torch.from_numpy(np.array(image)).to(device).permute(2, 0, 1).unsqueeze(0)
+    return tensor.to(dtype or torch.float32) / 255
+
+
+def to_image8(tensor: torch.Tensor) -> Image8:
+    """[1, 3, H, W] float -> [H, W, 3] uint8: clamped to [0, 1], then rounded to the nearest level."""
+    levels = (tensor.detach()[0].clamp(0, 1) * 255).round().to("cpu")
+    return np.ascontiguousarray(levels.permute(1, 2, 0).numpy().astype(np.uint8))

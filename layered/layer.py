@@ -1,0 +1,108 @@
+"""A layer is five verbs; training, coding, refinement and adaptation are written once, on top of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layered.rounding import Rounding
+
+__all__ = ["Coded", "Context", "Latents", "Layer", "in_double"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the decoder already holds when a layer starts.
+
+    height, width: the layer's size in pixels.  quality: real, in the layer's `quality_range`.
+    lower: the reconstruction of the layer below, [B, 3, h, w] in [0, 1]; None for a base layer.
+    exact: synthesis and prediction run in float64, so that pictures are the same on every machine.
+    """
+
+    height: int
+    width: int
+    quality: float = 1.0
+    lower: Tensor | None = None
+    exact: bool = False
+    _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, key: str, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` returns, computed at the first call with `key` and kept for the later verbs."""
+        if key not in self._made:
+            self._made[key] = make()
+        value: Tensor = self._made[key]
+        return value
+
+    def with_quality(self, quality: float) -> Context:
+        """The same context at another quality; what depends on the lower picture alone is kept."""
+        return replace(self, quality=quality)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latent tensors of one layer, each [B, C, h, w], in the order in which they are coded."""
+
+    parts: tuple[Tensor, ...]
+
+    def leaf(self) -> Latents:
+        """Detached copies that take gradients, to be optimised."""
+        return Latents(tuple(part.detach().clone().requires_grad_(True) for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Quantised latents and their ideal code length: latents, bits [B]."""
+
+    latents: Latents
+    bits: Tensor
+
+
+class Layer(nn.Module, ABC):
+    """One layer of a codec: `analyse`, `code`, `synthesise`, `write`, `read`.
+
+    lambdas: the trade-offs (lambda * 255^2 * MSE + bpp, MSE on [0, 1]) that the layer was trained at, in
+    increasing order; quality 1 is the first, quality len(lambdas) the last, real numbers between.
+    """
+
+    lambdas: tuple[float, ...]
+
+    @property
+    def quality_range(self) -> tuple[float, float]:
+        """Lowest and highest quality, both usable."""
+        return 1.0, float(len(self.lambdas))
+
+    @abstractmethod
+    def analyse(self, image: Tensor, context: Context) -> Latents:
+        """Image [B, 3, H, W] in [0, 1] -> continuous latents."""
+
+    @abstractmethod
+    def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
+        """Continuous latents -> quantised latents and their ideal bits [B], in one pass."""
+
+    @abstractmethod
+    def synthesise(self, latents: Latents, context: Context) -> Tensor:
+        """Quantised latents -> image [B, 3, H, W], not clamped."""
+
+    @abstractmethod
+    def write(self, latents: Latents, context: Context) -> bytes:
+        """Entropy-code quantised latents of one image (B = 1)."""
+
+    @abstractmethod
+    def read(self, data: bytes, context: Context) -> Latents:
+        """The inverse of `write`: the same quantised latents, or CorruptStream."""
+
+
+def in_double(module: nn.Module, *inputs: Any) -> Tensor:
+    """`module(*inputs)` computed in float64: its parameters and float tensors among the inputs are widened."""
+    state = {name: _widen(value) for name, value in (*module.named_parameters(), *module.named_buffers())}
+    result: Tensor = torch.func.functional_call(module, state, tuple(_widen(value) for value in inputs))
+    return result
+
+
+def _widen(value: Any) -> Any:
+    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value

@@ -1,0 +1,76 @@
+"""How latents become integers: what the synthesis transform sees, and where the likelihood is evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["Hard", "Mixed", "Noise", "Rounding", "StraightThrough"]
+
+
+class Rounding(Protocol):
+    """A quantiser of zero-centred latents.
+
+    exact: True when the result is what a decoder would hold; entropy parameters are then float64.
+    """
+
+    exact: bool
+
+    def __call__(self, centred: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents minus their offset -> (values for synthesis, points for the likelihood), same shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hard:
+    """Rounding to the nearest integer, as the coder does it."""
+
+    exact: bool = True
+
+    def __call__(self, centred: Tensor) -> tuple[Tensor, Tensor]:
+        values = torch.round(centred)
+        return values, values
+
+
+@dataclass(frozen=True)
+class StraightThrough:
+    """Hard rounding forward, identity backward (Bengio et al. 2013), for rate and distortion alike."""
+
+    exact: bool = False
+
+    def __call__(self, centred: Tensor) -> tuple[Tensor, Tensor]:
+        values = centred + (torch.round(centred) - centred).detach()
+        return values, values
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Additive uniform noise in [-1/2, 1/2) (Balle et al. 2017), for rate and distortion alike."""
+
+    generator: torch.Generator
+    exact: bool = False
+
+    def __call__(self, centred: Tensor) -> tuple[Tensor, Tensor]:
+        values = centred + uniform_like(centred, self.generator)
+        return values, values
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Noise for the rate, straight-through rounding for the distortion (Minnen and Singh 2020)."""
+
+    generator: torch.Generator
+    exact: bool = False
+
+    def __call__(self, centred: Tensor) -> tuple[Tensor, Tensor]:
+        values = centred + (torch.round(centred) - centred).detach()
+        return values, centred + uniform_like(centred, self.generator)
+
+
+def uniform_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Uniform noise in [-1/2, 1/2) of the shape, type and device of `tensor`, drawn on the generator's device."""
+    noise = torch.rand(tensor.shape, generator=generator, device=generator.device, dtype=tensor.dtype)
+    return noise.to(tensor.device) - 0.5

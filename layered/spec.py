@@ -1,0 +1,95 @@
+"""What a codec is made of, as data: saved in every checkpoint, enough to build the codec again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from layered.errors import OptionError
+
+if TYPE_CHECKING:
+    from layered.codec import LayeredCodec
+    from layered.layer import Layer
+
+__all__ = ["BASE_LAYERS", "CodecSpec", "EnhancementSpec", "TransformSpec", "build", "explain"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TransformSpec(_Strict):
+    """A layer with its own transforms: name in BASE_LAYERS, width N, M latent channels."""
+
+    name: str = "mean-scale"
+    N: int = Field(128, ge=3, le=1024)
+    M: int = Field(192, ge=3, le=1024)
+
+
+class EnhancementSpec(_Strict):
+    """COMPASS enhancement: a predictor by name with its options, and the residual module."""
+
+    predictor: dict[str, Any] = {"name": "liff"}
+    residual: TransformSpec = TransformSpec()
+
+
+class CodecSpec(_Strict):
+    """A base layer, an optional enhancement module that all upper layers share, and the trained lambdas."""
+
+    base: TransformSpec = TransformSpec()
+    enhancement: EnhancementSpec | None = None
+    lambdas: tuple[float, ...] = (0.0067,)
+
+
+def _mean_scale(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
+    from layered.base.mean_scale import MeanScale
+
+    return MeanScale(spec.N, spec.M, lambdas)
+
+
+def _factorized(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
+    from layered.base.factorized import Factorized
+
+    return Factorized(spec.N, spec.M, lambdas)
+
+
+BASE_LAYERS: dict[str, Callable[[TransformSpec, tuple[float, ...]], Layer]] = {
+    "mean-scale": _mean_scale,
+    "factorized": _factorized,
+}
+
+
+def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
+    """The codec that `spec` describes, freshly initialised.  Raises OptionError for unknown names or options."""
+    from layered.codec import LayeredCodec
+    from layered.enhancement.predictor import build_predictor
+    from layered.enhancement.residual import ResidualEnhancement
+
+    if not isinstance(spec, CodecSpec):
+        try:
+            spec = CodecSpec.model_validate(spec)
+        except ValidationError as error:
+            raise OptionError(f"codec specification: {explain(error)}") from None
+    enhancement = None
+    if spec.enhancement is not None:
+        predictor = build_predictor(**spec.enhancement.predictor)
+        enhancement = ResidualEnhancement(predictor, _layer(spec.enhancement.residual, spec.lambdas))
+    return LayeredCodec(spec, _layer(spec.base, spec.lambdas), enhancement)
+
+
+def _layer(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
+    if spec.name not in BASE_LAYERS:
+        raise OptionError(f"unknown layer {spec.name!r}; choose one of {', '.join(BASE_LAYERS)}")
+    return BASE_LAYERS[spec.name](spec, lambdas)
+
+
+def explain(error: ValidationError) -> str:
+    """One line for the first thing that pydantic found wrong, and how many more there are."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "top level"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg']}{more}"
+
+

@@ -1,0 +1,69 @@
+"""The state of a run on disk, replaced whole, from which it resumes to the bit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from layered.codec import LayeredCodec
+from layered.errors import RecipeError
+from layered.training.recipe import TrainingRecipe
+
+__all__ = ["RunState", "load_state", "save_state", "take_start"]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands: index of the phase, steps done in it, seconds spent in all, tensors."""
+
+    phase: int
+    step: int
+    seconds: float
+    model: dict[str, torch.Tensor]
+    optimiser: dict[str, Any] | None
+
+
+def save_state(path: Path, recipe: TrainingRecipe, state: RunState) -> None:
+    """Write aside, then rename: a run killed while saving keeps its last state."""
+    aside = path.with_suffix(".new")
+    torch.save({"recipe": recipe.model_dump_json(), **vars(state)}, aside)
+    os.replace(aside, path)
+
+
+def load_state(path: Path, recipe: TrainingRecipe) -> RunState | None:
+    """The saved state, or None where there is none.  Raises RecipeError if another recipe wrote it."""
+    if not path.is_file():
+        return None
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        written = TrainingRecipe.model_validate_json(stored.pop("recipe"))
+        state = RunState(**stored)
+    except Exception as error:
+        raise RecipeError(f"{path}: not a training state ({type(error).__name__}); remove it to start afresh") from error
+    free = {"data", "devices", "nodes", "strategy", "accelerator", "threads", "checkpoint_seconds", "log_every", "start",
+            "tensorboard"}  # fmt: skip
+    if written.model_dump(exclude=free) != recipe.model_dump(exclude=free):
+        raise RecipeError(f"{path} belongs to a run with other settings; choose another --out or remove it")
+    return state
+
+
+def take_start(codec: LayeredCodec, recipe: TrainingRecipe) -> None:
+    """Copy the tensors that the files in `recipe.start` have in common with the codec, later files winning."""
+    own = codec.state_dict()
+    for name in recipe.start:
+        path = Path(name)
+        if not path.is_file():
+            raise RecipeError(f"start: {name}: no such file")
+        try:
+            stored = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)["model"]
+        except Exception as error:
+            raise RecipeError(f"start: {name}: not a checkpoint ({type(error).__name__})") from error
+        taken = {k: v for k, v in stored.items() if k in own and v.shape == own[k].shape}
+        if not taken:
+            raise RecipeError(f"start: {name} has no tensor of this model")
+        codec.load_state_dict({**codec.state_dict(), **taken})

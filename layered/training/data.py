@@ -1,0 +1,64 @@
+"""Training pictures in memory, and random crops of them that depend on nothing but a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layered.errors import ImageError, RecipeError
+from layered.image import load_image
+
+__all__ = ["CropSource", "downscale", "load_folder"]
+
+_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
+
+
+def load_folder(folder: str | Path, limit: int | None = None) -> list[Tensor]:
+    """Every picture under `folder`, sorted by path, as uint8 [3, H, W]; unreadable ones raise ImageError."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise RecipeError(f"data.folder: {folder} is not a folder; set it with --set data.folder=DIR")
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in _ENDINGS)[:limit]
+    if not paths:
+        raise RecipeError(f"data.folder: no pictures in {folder}")
+    return [torch.from_numpy(load_image(path)).permute(2, 0, 1).contiguous() for path in paths]
+
+
+class CropSource:
+    """Draws batches of random crops, half of them mirrored, from pictures held on one device."""
+
+    def __init__(self, pictures: Sequence[Tensor], device: torch.device | str = "cpu") -> None:
+        self.pictures = [picture.to(device) for picture in pictures]
+
+    def draw(self, generator: torch.Generator, count: int, side: int) -> Tensor:
+        """`count` crops of side x side pixels: float [count, 3, side, side] in [0, 1].
+
+        Only pictures that are large enough take part.  Raises ImageError if there is none.
+        """
+        large = [p for p in self.pictures if min(p.shape[-2:]) >= side]
+        if not large:
+            raise ImageError(f"no training picture has both sides of at least {side} pixels")
+        draws = torch.rand(count, 4, generator=generator).tolist()
+        crops = []
+        for which, down, across, mirror in draws:
+            picture = large[int(which * len(large))]
+            top = int(down * (picture.shape[-2] - side + 1))
+            left = int(across * (picture.shape[-1] - side + 1))
+            crop = picture[:, top : top + side, left : left + side]
+            crops.append(crop.flip(-1) if mirror < 0.5 else crop)
+        return torch.stack(crops).float() / 255
+
+
+def downscale(crops: Tensor, height: int, width: int) -> Tensor:
+    """[B, 3, H, W] -> [B, 3, height, width] by the antialiased bicubic filter, rounded to 8 bits.
+
+    The filter is Pillow's (a = -0.5), so that training sees the lower layers' originals as coding does.
+    """
+    if crops.shape[-2:] == (height, width):
+        return crops
+    small = F.interpolate(crops, size=(height, width), mode="bicubic", align_corners=False, antialias=True)
+    return (small.clamp(0, 1) * 255).round() / 255

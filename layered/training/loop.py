@@ -1,0 +1,164 @@
+"""The training loop, on Lightning Fabric: any number of processes and machines, resumable to the bit."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from layered.base.transforms import rebuild_tables
+from layered.codec import LayeredCodec
+from layered.spec import build
+from layered.training.checkpoint import RunState, load_state, save_state, take_start
+from layered.training.data import CropSource, load_folder
+from layered.training.phases import Objective, draw_step, learning_rate, prepare
+from layered.training.recipe import Phase, TrainingRecipe, load_recipe
+from layered.weights import save_codec
+
+__all__ = ["Run", "train"]
+
+
+def train(recipe: str | Path | TrainingRecipe, out: str | Path, overrides: Sequence[str] = ()) -> Path:
+    """Train what `recipe` says and return the weights file written in `out`.
+
+    A run that stopped is taken up where its last state was saved; weights, optimiser and random draws are
+    then the same as if it had not.  Writes state.pt, curves.jsonl, weights.safetensors.  Raises RecipeError.
+    """
+    if not isinstance(recipe, TrainingRecipe):
+        recipe = load_recipe(recipe, overrides)
+    return Run(recipe, Path(out)).finish()
+
+
+class Run:
+    """One training run in one folder."""
+
+    def __init__(self, recipe: TrainingRecipe, out: Path) -> None:
+        from lightning.fabric import Fabric
+
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        self.recipe = recipe
+        self.out = out
+        self.fabric = Fabric(
+            accelerator=recipe.accelerator,
+            devices=recipe.devices,
+            num_nodes=recipe.nodes,
+            strategy=recipe.strategy,
+            precision=recipe.precision,
+        )
+        self.fabric.launch()
+        if self.fabric.is_global_zero:
+            out.mkdir(parents=True, exist_ok=True)
+        state = load_state(out / "state.pt", recipe)
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            self.codec: LayeredCodec = build(recipe.model)
+        self.codec.to(self.fabric.device, memory_format=torch.channels_last)
+        self.source = CropSource(load_folder(recipe.data.folder, recipe.data.limit), self.fabric.device)
+        self.seconds = 0.0
+        self.first, self.step, self.optimiser_state = 0, 0, None
+        if state is None:
+            take_start(self.codec, recipe)
+        else:
+            self.codec.load_state_dict(state.model)
+            self.seconds, self.first, self.step = state.seconds, state.phase, state.step
+            self.optimiser_state = state.optimiser
+
+    def finish(self) -> Path:
+        """Run all phases that are left and write the weights."""
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                   TextColumn("{task.fields[last]}"))  # fmt: skip
+        with Progress(*columns, console=console, disable=not self.fabric.is_global_zero) as progress:
+            for index, phase in enumerate(self.recipe.phases):
+                if index >= self.first and (not self.recipe.only or phase.name in self.recipe.only):
+                    self._phase(index, phase, progress)
+        self.codec.cpu().eval()
+        rebuild_tables(self.codec)
+        path = self.out / "weights.safetensors"
+        if self.fabric.is_global_zero:
+            save_codec(self.codec, path, self.recipe.name, training=self._budget())
+        self.fabric.barrier()
+        return path
+
+    def _phase(self, index: int, phase: Phase, progress: Progress) -> None:
+        start, self.step = self.step, 0
+        if start == 0:
+            prepare(self.codec, phase, self.source, self.recipe.seed)
+        objective = Objective(self.codec, phase)
+        optimiser = torch.optim.Adam(objective.trained(), lr=phase.lr, fused=True)
+        if start and self.optimiser_state is not None:
+            optimiser.load_state_dict(self.optimiser_state)
+        self.optimiser_state = None
+        objective.train()
+        module, wrapped = self.fabric.setup(objective, optimiser)
+        bar = progress.add_task(phase.name, total=phase.steps, completed=start, last="")
+        began, saved, before = time.monotonic(), time.monotonic(), self.seconds
+        try:
+            for step in range(start, phase.steps):
+                log = self._descend(module, wrapped, objective, phase, step)
+                start = step + 1
+                self.seconds = before + time.monotonic() - began
+                progress.update(bar, completed=start, last=_short(log))
+                if start % self.recipe.log_every == 0 or start == phase.steps:
+                    self._log({"phase": phase.name, "step": start, "seconds": round(self.seconds, 1), **log})
+                if time.monotonic() - saved > self.recipe.checkpoint_seconds:
+                    self._save(index, start, optimiser)
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            self._save(index, start, optimiser)
+            raise
+        self._save(index + 1, 0, None)
+
+    def _descend(self, module: Any, wrapped: Any, objective: Objective, phase: Phase, step: int) -> dict[str, float]:
+        draw = draw_step(phase, self.source, self.codec.quality_range, self.recipe.seed, step,
+                         self.fabric.global_rank, self.fabric.world_size)  # fmt: skip
+        for group in wrapped.param_groups:
+            group["lr"] = learning_rate(phase, step)
+        loss, log = module(draw)
+        wrapped.zero_grad()
+        self.fabric.backward(loss)
+        torch.nn.utils.clip_grad_norm_(objective.trained(), phase.clip)
+        wrapped.step()
+        return {"loss": float(loss.detach()), **log}
+
+    def _save(self, phase: int, step: int, optimiser: torch.optim.Optimizer | None) -> None:
+        if self.fabric.is_global_zero:
+            held = optimiser.state_dict() if optimiser is not None else None
+            state = RunState(phase, step, self.seconds, self.codec.state_dict(), held)
+            save_state(self.out / "state.pt", self.recipe, state)
+
+    def _log(self, values: dict[str, Any]) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        with (self.out / "curves.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+        if self.recipe.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            with SummaryWriter(self.out / "tensorboard") as writer:
+                for name, value in values.items():
+                    if isinstance(value, float):
+                        writer.add_scalar(f"{values['phase']}/{name}", value, values["step"])
+
+    def _budget(self) -> dict[str, Any]:
+        phases = [p for p in self.recipe.phases if not self.recipe.only or p.name in self.recipe.only]
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "pictures": len(self.source.pictures),
+            "steps": {phase.name: phase.steps for phase in phases},
+            "seconds": round(self.seconds),
+            "device": str(self.fabric.device),
+            "processes": self.fabric.world_size,
+            "threads": torch.get_num_threads(),
+        }
+
+
+def _short(log: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3g}" for name, value in log.items())

@@ -1,0 +1,156 @@
+"""What each phase of training minimises, as one module whose forward is a step's loss."""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layered.base.gain import lambda_at
+from layered.base.initialise import initialise
+from layered.codec import LayeredCodec
+from layered.enhancement.residual import ResidualEnhancement
+from layered.enhancement.resample import Bicubic
+from layered.errors import RecipeError
+from layered.rounding import Mixed
+from layered.training.data import CropSource, downscale
+from layered.training.recipe import Phase
+
+__all__ = ["Draw", "Objective", "draw_step", "learning_rate", "prepare"]
+
+
+class Draw:
+    """All randomness of one step: crops [B, 3, P, P], layer sides in pixels, quality, seed of the noise.
+
+    Not a dataclass, because Fabric would reach into one and round the crops to its own precision.
+    """
+
+    __slots__ = ("crops", "noise", "quality", "sides")
+
+    def __init__(self, crops: Tensor, sides: tuple[int, ...], quality: float, noise: int) -> None:
+        self.crops, self.sides, self.quality, self.noise = crops, sides, quality, noise
+
+
+def draw_step(
+    phase: Phase, source: CropSource, qualities: tuple[float, float], seed: int, step: int, rank: int = 0, world: int = 1
+) -> Draw:
+    """The randomness of step `step`: a function of the arguments alone, so that a resumed run repeats it.
+
+    Every process draws the global batch and keeps its share; only the noise differs between ranks.
+    """
+    start = zlib.crc32(f"{seed}/{phase.name}/{step}".encode())
+    generator = torch.Generator().manual_seed(start)
+    draws = torch.rand(len(phase.scales) + 1, generator=generator).tolist()
+    sides = tuple(max(1, round(phase.patch * (low + u * (high - low)))) for u, (low, high) in zip(draws, phase.scales))
+    quality = qualities[0] + draws[-1] * (qualities[1] - qualities[0])
+    # One scale: crop wide and shrink, so that the layer always has `patch` pixels a side.
+    crop = phase.patch if len(sides) > 1 or phase.kind == "predictor" else round(phase.patch**2 / sides[0])
+    crops = source.draw(generator, phase.batch, crop)
+    if crop != phase.patch:
+        crops, sides = downscale(crops, phase.patch, phase.patch), (phase.patch,)
+    return Draw(crops[rank::world], sides, quality, start + rank)
+
+
+def learning_rate(phase: Phase, step: int) -> float:
+    """The learning rate of `step`, counted from 0."""
+    if phase.schedule == "cosine":
+        return phase.lr * 0.5 * (1 + math.cos(math.pi * step / phase.steps))
+    if phase.schedule == "step":
+        return phase.lr * float(phase.decay ** (step // phase.decay_every))
+    return phase.lr
+
+
+class Objective(nn.Module):
+    """The loss of one phase: sum over trained layers of bpp + lambda * 255^2 * MSE, or the predictor's L1."""
+
+    def __init__(self, codec: LayeredCodec, phase: Phase) -> None:
+        super().__init__()
+        if phase.kind != "base" and codec.enhancement is None:
+            raise RecipeError(f"phase {phase.name!r} trains an enhancement layer, but the model has none")
+        if phase.kind in ("residual", "joint") and len(phase.scales) < 2:
+            raise RecipeError(f"phase {phase.name!r} needs a scale range for the base and for each enhancement layer")
+        if phase.kind in ("base", "predictor") and len(phase.scales) != 1:
+            raise RecipeError(f"phase {phase.name!r} takes one scale range, not {len(phase.scales)}")
+        if phase.kind == "residual" and codec.enhancement is not None:
+            bicubic = ResidualEnhancement(Bicubic(), codec.enhancement.residual)
+            codec = LayeredCodec(codec.spec, codec.base, bicubic)
+        self.codec = codec
+        self.phase = phase
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith(_TRAINED[phase.kind]) and not name.endswith("quantiles"))
+
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that this phase's optimiser holds."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def forward(self, draw: Draw) -> tuple[Tensor, dict[str, float]]:
+        """Loss of one batch, and what to log: bpp and PSNR (dB) of every layer, or the L1 in 8-bit levels."""
+        if self.phase.kind == "predictor":
+            return self._prediction(draw)
+        originals = [downscale(draw.crops, side, side) for side in draw.sides]
+        noise = torch.Generator(originals[0].device).manual_seed(draw.noise)
+        outputs = self.codec(originals, [draw.quality] * len(originals), Mixed(noise))
+        weight = lambda_at(self.codec.spec.lambdas, draw.quality) * 255**2
+        loss = torch.zeros((), device=draw.crops.device)
+        log = {"quality": draw.quality}
+        for k, output in enumerate(outputs):
+            mse = F.mse_loss(output.reconstruction.float(), output.original)
+            bpp = output.bits.mean() / (output.original.shape[-2] * output.original.shape[-1])
+            if k > 0 or self.phase.kind == "base":
+                loss = loss + bpp + weight * mse
+            log[f"bpp{k}"] = float(bpp)
+            log[f"psnr{k}"] = -10 * math.log10(max(float(mse), 1e-10))
+        return loss, log
+
+    def _prediction(self, draw: Draw) -> tuple[Tensor, dict[str, float]]:
+        assert self.codec.enhancement is not None
+        lower = downscale(draw.crops, draw.sides[0], draw.sides[0])
+        side = draw.crops.shape[-1]
+        loss = F.l1_loss(self.codec.enhancement.predictor(lower, side, side).float(), draw.crops)
+        return loss, {"scale": side / draw.sides[0], "l1": 255 * float(loss)}
+
+
+_TRAINED = {
+    "base": "codec.base.",
+    "residual": "codec.enhancement.residual.",
+    "predictor": "codec.enhancement.predictor.",
+    "joint": "codec.enhancement.",
+}
+
+
+def prepare(codec: LayeredCodec, phase: Phase, source: CropSource, seed: int) -> None:
+    """Give the layer that `phase` trains the initialisation that the phase names."""
+    if phase.init == "keep":
+        return
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{phase.name}/init".encode()))
+    crops = source.draw(generator, 32, phase.patch)
+    if phase.kind == "base":
+        if phase.init == "base":
+            raise RecipeError(f"phase {phase.name!r}: the base layer cannot be initialised from itself")
+        initialise(codec.base, phase.init, crops.cpu(), generator)
+    elif codec.enhancement is not None and phase.kind == "residual":
+        if phase.init == "base":
+            _copy_base(codec)
+        else:
+            small = downscale(crops, phase.patch // 2, phase.patch // 2)
+            residuals = crops - Bicubic()(small, phase.patch, phase.patch)
+            initialise(codec.enhancement.residual, phase.init, residuals.cpu(), generator, centre=0.0)
+    else:
+        raise RecipeError(f"phase {phase.name!r}: init {phase.init!r} is for base and residual phases")
+
+
+@torch.no_grad()
+def _copy_base(codec: LayeredCodec) -> None:
+    """Residual module = base layer fed with residual + 1/2: the half is folded into the outer biases."""
+    assert codec.enhancement is not None
+    residual = codec.enhancement.residual
+    try:
+        residual.load_state_dict(codec.base.state_dict())
+    except RuntimeError:
+        raise RecipeError("init: base needs a residual module of the base layer's kind and widths") from None
+    first, last = residual.g_a[0], residual.g_s[-1]  # type: ignore[index]
+    first.bias += 0.5 * first.weight.sum(dim=(1, 2, 3))
+    last.bias -= 0.5

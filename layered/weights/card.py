@@ -1,0 +1,57 @@
+"""Cards: what a bundled weights file is, what it was trained on and for how long, and what it measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from layered.errors import OptionError
+
+__all__ = ["Card", "card", "catalogue", "name_of"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One weights file: digest is the twelve hexadecimal digits that its streams carry.
+
+    spec: what the codec is made of.  training: recipe, data, steps, seconds, machine.  measured: its own
+    rate-distortion points, with the command that gave them.
+    """
+
+    name: str
+    digest: str
+    description: str
+    spec: dict[str, Any]
+    training: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The card for people, several lines."""
+        lines = [f"{self.name}  ({self.digest})", self.description, "", f"spec: {json.dumps(self.spec)}"]
+        for title, values in (("training", self.training), ("measured", self.measured)):
+            lines += [f"{title}:"] + [f"  {key}: {json.dumps(value)}" for key, value in values.items()]
+        return "\n".join(lines)
+
+
+def catalogue() -> tuple[Card, ...]:
+    """The cards of all bundled weights, by name."""
+    folder = resources.files("layered.weights")
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".json")]
+    return tuple(
+        Card(**json.loads(entry.read_text(encoding="utf-8"))) for entry in sorted(found, key=lambda entry: entry.name)
+    )
+
+
+def card(name: str) -> Card:
+    """The card of the bundled weights `name`.  Raises OptionError listing the valid names."""
+    cards = {entry.name: entry for entry in catalogue()}
+    if name not in cards:
+        raise OptionError(f"unknown weights {name!r}; bundled are {', '.join(cards) or 'none'}, or give a file's path")
+    return cards[name]
+
+
+def name_of(digest: bytes) -> str | None:
+    """Name of the bundled weights whose streams carry `digest`, or None."""
+    return next((entry.name for entry in catalogue() if entry.digest == digest.hex()), None)

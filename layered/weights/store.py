@@ -1,0 +1,109 @@
+"""Weights on disk: safetensors whose metadata rebuilds the codec; transforms in float16, tables untouched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from layered.base.transforms import load_resized
+from layered.codec import LayeredCodec
+from layered.errors import OptionError
+from layered.spec import CodecSpec, build
+from layered.weights.card import card
+
+__all__ = ["digest_of", "export", "load", "save_codec"]
+
+_FORMAT = "layered-weights-1"
+_FULL = ("entropy_bottleneck", "gaussian_conditional", "gains")
+
+
+def digest_of(spec: CodecSpec, state: Mapping[str, Tensor]) -> bytes:
+    """Six bytes of SHA-256 over the specification and every tensor."""
+    total = hashlib.sha256(spec.model_dump_json().encode())
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        total.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        total.update(tensor.numpy().tobytes())
+    return total.digest()[:6]
+
+
+def save_codec(
+    codec: LayeredCodec, path: str | Path, name: str, training: Mapping[str, Any] | None = None, half: bool = True
+) -> bytes:
+    """Write the codec to `path` and return the digest that its streams will carry.
+
+    half: transforms are rounded to float16, which the digest and the loaded codec then have too; entropy
+    models, gains and integer tables keep every bit.
+    """
+    path = Path(path)
+    stored = {
+        key: value.half() if half and value.dtype == torch.float32 and not any(part in key for part in _FULL) else value
+        for key, value in codec.state_dict().items()
+    }
+    stored = {key: value.contiguous().clone() for key, value in stored.items()}
+    metadata = {
+        "format": _FORMAT,
+        "name": name,
+        "spec": codec.spec.model_dump_json(),
+        "training": json.dumps(dict(training or {})),
+    }
+    aside = path.with_name(f".{path.name}.new")
+    save_file(stored, aside, metadata=metadata)
+    os.replace(aside, path)
+    return digest_of(codec.spec, _widened(stored))
+
+
+def load(name: str | Path, device: str | torch.device = "cpu") -> LayeredCodec:
+    """The codec in the weights file `name`, or in the bundled one of that name, ready to code.
+
+    Raises OptionError if there is no such file or it is not one of ours.
+    """
+    path = Path(name)
+    if path.is_file():
+        return _read(path, device)
+    with resources.as_file(resources.files("layered.weights") / f"{card(str(name)).name}.safetensors") as bundled:
+        return _read(bundled, device)
+
+
+def _read(path: Path, device: str | torch.device) -> LayeredCodec:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise OptionError(f"{path}: not a weights file ({error})") from None
+    if metadata.get("format") != _FORMAT:
+        raise OptionError(f"{path}: a safetensors file, but not weights of this library ({_FORMAT})")
+    codec = build(json.loads(metadata["spec"]))
+    state = _widened(stored)
+    try:
+        load_resized(codec, state)
+    except RuntimeError as error:
+        raise OptionError(f"{path}: tensors do not fit its own specification ({str(error).splitlines()[0]})") from None
+    codec.name = metadata["name"]
+    codec.digest = digest_of(codec.spec, state)
+    return codec.requires_grad_(False).eval().to(device)
+
+
+def export(name: str, path: str | Path) -> None:
+    """Copy the bundled weights `name` and their card to `path` (.safetensors) and beside it (.json)."""
+    path = Path(path)
+    chosen = card(name).name
+    for ending in (".safetensors", ".json"):
+        with resources.as_file(resources.files("layered.weights") / f"{chosen}{ending}") as source:
+            shutil.copyfile(source, path.with_suffix(ending))
+
+
+def _widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.float() if value.dtype == torch.float16 else value for key, value in state.items()}
