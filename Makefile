@@ -2,7 +2,7 @@
 # until pyproject.toml changes.
 PYTHON ?= python3
 VENV ?= .venv
-OUT ?= out/demo
+OUT ?= out
 PY := $(VENV)/bin/python
 
 .PHONY: demo test lint wheel-check clean

@@ -26,14 +26,15 @@ class PillowCodec:
     """One of Pillow's lossy formats.
 
     format: Pillow's name.  feature: Pillow's name of the library in it.  unit: what `quality` counts.
-    settings: quality -> the options given to Pillow.  whole: quality must be a whole number.
+    settings: options given to Pillow always.  at: those that depend on quality.  whole: quality is whole.
     """
 
     format: str
     feature: str
     quality_range: tuple[float, float]
     unit: str
-    settings: Callable[[float], Mapping[str, Any]]
+    settings: Mapping[str, Any]
+    at: Callable[[float], Mapping[str, Any]] = lambda quality: {"quality": int(quality)}
     whole: bool = True
 
     def encode(self, image: Image8, quality: float) -> bytes:
@@ -45,7 +46,7 @@ class PillowCodec:
             low, high = self.quality_range
             raise OptionError(f"{self.format}: {self.unit} must be {low:g} to {high:g}, got {quality:g}")
         buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, format=self.format, **self.settings(quality))
+        Image.fromarray(image).save(buffer, format=self.format, **self.settings, **self.at(quality))
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Image8:
@@ -56,36 +57,29 @@ class PillowCodec:
         self._check_available()
         return {
             "pillow": PIL.__version__,
-            self.feature: str(features.version(self.feature)),
+            self.format: str(features.version(self.feature)),
+            "settings": " ".join(f"{key}={value}" for key, value in self.settings.items()),
             "code": source_digest("baselines/classical.py", "layered/image.py"),
         }
 
     def _check_available(self) -> None:
         if not features.check(self.feature):
-            raise OptionError(f"this Pillow was built without {self.format}; install Pillow's own wheel from PyPI")
+            raise OptionError(f"this Pillow has no {self.format}; install Pillow's own wheel from PyPI")
 
 
-def _jpeg(quality: float) -> Mapping[str, Any]:
-    return {"quality": int(quality), "subsampling": 0, "optimize": True, "progressive": True}
-
-
-def _jpeg2000(bits_per_pixel: float) -> Mapping[str, Any]:
+def _rate(bits_per_pixel: float) -> Mapping[str, Any]:
     # A rate target, not OpenJPEG's PSNR target: one PSNR for all images spends most bits on the hardest ones,
     # which ruins the average curve.
-    return {"quality_mode": "rates", "quality_layers": [24 / bits_per_pixel], "irreversible": True, "no_jp2": True}
+    return {"quality_layers": [24 / bits_per_pixel]}
 
 
-def _webp(quality: float) -> Mapping[str, Any]:
-    return {"quality": int(quality), "method": 6}
-
-
-def _avif(quality: float) -> Mapping[str, Any]:
-    return {"quality": int(quality), "subsampling": "4:4:4", "speed": 6, "max_threads": 1}
-
+_JPEG = {"subsampling": 0, "optimize": True, "progressive": True}
+_JPEG2000 = {"quality_mode": "rates", "irreversible": True, "no_jp2": True}
+_AVIF = {"subsampling": "4:4:4", "speed": 6, "max_threads": 1}
 
 CLASSICAL: Mapping[str, PillowCodec] = {
-    "jpeg": PillowCodec("JPEG", "jpg", (1, 95), "quality", _jpeg),
-    "jpeg2000": PillowCodec("JPEG2000", "jpg_2000", (0.01, 24), "bits per pixel", _jpeg2000, whole=False),
-    "webp": PillowCodec("WEBP", "webp", (0, 100), "quality", _webp),
-    "avif": PillowCodec("AVIF", "avif", (0, 100), "quality", _avif),
+    "jpeg": PillowCodec("JPEG", "jpg", (1, 95), "quality", _JPEG),
+    "jpeg2000": PillowCodec("JPEG2000", "jpg_2000", (0.01, 24), "bits per pixel", _JPEG2000, _rate, False),
+    "webp": PillowCodec("WEBP", "webp", (0, 100), "quality", {"method": 6}),
+    "avif": PillowCodec("AVIF", "avif", (0, 100), "quality", _AVIF),
 }

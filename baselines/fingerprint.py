@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 __all__ = ["source_digest"]
@@ -11,7 +11,7 @@ __all__ = ["source_digest"]
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-@lru_cache(maxsize=None)
+@cache
 def source_digest(*sources: str) -> str:
     """SHA-256 (16 hex digits) of Python files named relative to the packages' parent folder.
 

@@ -67,7 +67,7 @@ def layer_qualities(quality: Quality, layers: int) -> tuple[float, ...]:
     if isinstance(quality, int | float):
         return (float(quality),) * layers
     if len(quality) != layers:
-        raise OptionError(f"{len(quality)} qualities were given for {layers} layers: give one, or one per layer")
+        raise OptionError(f"{len(quality)} qualities for {layers} layers: give one, or one per layer")
     return tuple(float(value) for value in quality)
 
 

@@ -12,7 +12,7 @@ from layered.errors import OptionError
 __all__ = ["METHODS", "PICTURES", "build", "picture_codec"]
 
 PICTURES: tuple[str, ...] = (*LEARNED, *CLASSICAL)
-_OF_PICTURES = {"simulcast": Simulcast, "single": SingleLayer}
+_OF_PICTURES: dict[str, type[Simulcast | SingleLayer]] = {"simulcast": Simulcast, "single": SingleLayer}
 METHODS: tuple[str, ...] = ("layered", *_OF_PICTURES)
 
 
@@ -28,7 +28,7 @@ def picture_codec(name: str, weights: str | None = None, device: str = "cpu") ->
 
 
 def build(codec: str, of: str | None = None, weights: str | None = None, device: str = "cpu") -> Codec:
-    """A codec by the recipe's words: `codec: layered`, or `codec: simulcast | single` with `of: <picture codec>`.
+    """A codec by a recipe's words: `layered`, or `simulcast` or `single` with a picture codec in `of`.
 
     Raises OptionError for an unknown name, a missing `of`, or an `of` that has no meaning.
     """

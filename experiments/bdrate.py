@@ -1,7 +1,7 @@
 """Bjontegaard's delta rate between two rate-distortion curves, by three interpolations.
 
-Source: G. Bjontegaard, ITU-T VCEG-M33 (2001), for the cubic; VCEG-AI11 and the JVET common test conditions for
-piecewise interpolation.  What common scripts only warn of, or pass over in silence, raises here.
+Source: G. Bjontegaard, ITU-T VCEG-M33 (2001), for the cubic; VCEG-AI11 and the JVET common test conditions
+for piecewise interpolation.  What common scripts only warn of, or pass over in silence, raises here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class CurveError(LayeredError):
 class Curve:
     """Points of a rate-distortion curve in any order: rates > 0 (bits per pixel, say), qualities in dB.
 
-    Raises CurveError for values that are not finite, rates of 0, and qualities that do not rise with the rate.
+    Raises CurveError for values that are not finite, rates of 0, and qualities that do not rise with rate.
     """
 
     rates: tuple[float, ...]
@@ -39,8 +40,8 @@ class Curve:
             if not (math.isfinite(rate) and rate > 0):
                 raise CurveError(f"a rate is {rate}; rates must be finite and above 0")
             if not math.isfinite(quality):
-                raise CurveError(f"a quality is {quality}; a lossless or undefined point cannot be on the curve")
-        for lower, upper in zip(points, points[1:], strict=False):
+                raise CurveError(f"a quality is {quality}; a lossless point cannot be on a curve")
+        for lower, upper in pairwise(points):
             if upper[0] <= lower[0] or upper[1] <= lower[1]:
                 raise CurveError(
                     f"the curve is not monotone: {lower[0]:.4g} bpp gives {lower[1]:.3f} dB, "
@@ -53,9 +54,9 @@ class Curve:
 def bd_rate(anchor: Curve, test: Curve, method: str = "pchip") -> float:
     """Mean difference of rate at equal quality, in percent; below 0 where `test` needs fewer bits.
 
-    The mean of log rate is taken over the qualities that both curves cover.  method: `pchip`, `akima` (2 points
-    at least) or `cubic` (least squares through all points, 4 at least).  Raises CurveError where the curves have
-    too few points or no quality in common, OptionError for an unknown method.
+    The mean of log rate is taken over the qualities that both curves cover.  method: `pchip`, `akima` (at
+    least 2 points) or `cubic` (least squares through all points, at least 4).  Raises CurveError where the
+    curves have too few points or no quality in common, OptionError for an unknown method.
     """
     if method not in METHODS:
         raise OptionError(f"unknown BD-rate method {method!r}; there are {', '.join(METHODS)}")
@@ -74,10 +75,10 @@ def bd_rate(anchor: Curve, test: Curve, method: str = "pchip") -> float:
 
 
 def overlap(anchor: Curve, test: Curve) -> float:
-    """Share of the two curves' joint range of quality that both cover, in [0, 1]."""
+    """Share of the shorter curve's range of quality that the other covers too, in [0, 1]."""
     low, high = _common(anchor, test)
-    joint = max(anchor.qualities[-1], test.qualities[-1]) - min(anchor.qualities[0], test.qualities[0])
-    return max(0.0, high - low) / joint if joint > 0 else 0.0
+    shorter = min(curve.qualities[-1] - curve.qualities[0] for curve in (anchor, test))
+    return max(0.0, high - low) / shorter if shorter > 0 else 0.0
 
 
 def _common(a: Curve, b: Curve) -> tuple[float, float]:

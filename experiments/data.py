@@ -88,8 +88,8 @@ class DataSet:
 def find_data(source: str, limit: int | None = None, longest_side: int | None = None) -> DataSet:
     """A data set by name (`kodak`, `samples`) or the images of any folder, in order of their names.
 
-    limit: the first so many of them.  Raises RecipeError when there is no such set, or files of it are missing
-    or not the published ones.
+    limit: the first so many of them.  Raises RecipeError when there is no such set, or files of it are
+    missing or not the published ones.
     """
     if source in _NAMED:
         name, paths = source, _NAMED[source]()
@@ -120,9 +120,10 @@ def _kodak() -> list[Path]:
         places.insert(0, Path(os.environ["LAYERED_DATA"], "kodak"))
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
+        looked = " and ".join(str(place) for place in dict.fromkeys(places))
         raise RecipeError(
-            "Kodak is not here: put kodim01.png to kodim24.png into a folder named kodak and set LAYERED_DATA "
-            f"to the folder that holds it (looked for {' and '.join(str(place) for place in dict.fromkeys(places))})"
+            "Kodak is not here: put kodim01.png to kodim24.png into a folder named kodak and set "
+            f"LAYERED_DATA to the folder that holds it (looked for {looked})"
         )
     for name, digest in KODAK.items():
         path = folder / name
@@ -141,7 +142,7 @@ def _samples() -> list[Path]:
     paths = [folder / name for name in SAMPLES]
     for path in paths:
         if not path.is_file():
-            raise RecipeError(f"{path}: this scikit-image lacks a sample photo; install its wheel from PyPI again")
+            raise RecipeError(f"{path}: this scikit-image lacks a sample; install its wheel from PyPI again")
     return paths
 
 

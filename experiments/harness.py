@@ -10,7 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from experiments.item import Item, measure, plan
 from experiments.pool import available_cpus, run_all
@@ -73,7 +80,7 @@ def _work(
                 bar.update(task, advance=1, description=outcome.item.spec.name)
         except KeyboardInterrupt:
             bar.stop()
-            console.print(f"interrupted: {done} of {len(items)} items are done; the same command goes on from there")
+            console.print(f"interrupted: {done} of {len(items)} items are done; the same command goes on")
             raise
     return failures
 

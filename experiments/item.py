@@ -46,8 +46,8 @@ class Item:
 def plan(recipe: Recipe, provenance: Provenance) -> tuple[Item, ...]:
     """All items of a recipe, codec by codec.
 
-    Loads each codec once, so that missing weights, absent libraries and qualities out of range show before the
-    work starts.  Raises LayeredError.
+    Loads each codec once, so that missing weights, absent libraries and qualities out of range show before
+    the work starts.  Raises LayeredError.
     """
     data = find_data(recipe.data.source, recipe.data.limit, recipe.data.longest_side)
     digests = {picture: picture.digest() for picture in data.items}

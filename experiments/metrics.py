@@ -62,4 +62,4 @@ def mean(values: Iterable[float]) -> float:
 
 def _check_same_size(image: Image8, reference: Image8) -> None:
     if image.shape != reference.shape:
-        raise OptionError(f"pictures of different sizes cannot be compared: {image.shape} and {reference.shape}")
+        raise OptionError(f"sizes {image.shape} and {reference.shape} differ; pictures must have the same")

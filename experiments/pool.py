@@ -24,7 +24,7 @@ ROUNDS = 2
 
 
 class Outcome(Generic[T]):
-    """An item and what became of it.  reason: None when it succeeded, else one line; trace: for developers."""
+    """An item and what became of it.  reason: None for success, else one line; trace: for developers."""
 
     def __init__(self, item: T, reason: str | None = None, trace: str = "") -> None:
         self.item, self.reason, self.trace = item, reason, trace
@@ -41,12 +41,14 @@ def make_executor(workers: int, threads: int) -> Executor:
     return ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker, initargs=(threads,))
 
 
-def run_all(items: Sequence[T], task: Callable[[T], None], workers: int, threads: int) -> Iterator[Outcome[T]]:
+def run_all(
+    items: Sequence[T], task: Callable[[T], None], workers: int, threads: int
+) -> Iterator[Outcome[T]]:
     """Do `task` for every item and yield outcomes as they come; a failed item never stops the others.
 
     workers: processes; 0 works in this process, one item after the other, and limits its threads.  Items lost
-    because a worker died go to a fresh pool once.  When the caller is interrupted, items at work are finished,
-    the others dropped.
+    because a worker died go to a fresh pool once.  When the caller is interrupted, items at work are
+    finished, the others dropped.
     """
     if workers == 0:
         _limit_threads(threads)

@@ -1,4 +1,4 @@
-"""A recipe says what is measured: data, layer scales, codecs with their qualities, anchors.  YAML, no surprises.
+"""A recipe says what is measured: data, layer scales, codecs and their qualities, anchors.
 
     name: my_run                            # the folder of the results
     data: {source: kodak, limit: 8}         # or `samples`, or any folder
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -155,7 +156,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def make_recipe(values: dict[str, Any], overrides: Sequence[str] = (), source: str = "recipe") -> Recipe:
     """A checked recipe from plain values, which stay as they are; overrides are as in `load_recipe`."""
-    values = yaml.safe_load(yaml.safe_dump(values))  # a deep copy of plain values
+    values = deepcopy(values)
     if isinstance(values.get("data"), str):
         values["data"] = {"source": values["data"]}
     for override in overrides:
@@ -205,7 +206,6 @@ def _position(entries: list[Any], key: str, override: str) -> int:
         return names.index(key)
     if key.isdigit() and int(key) < len(entries):
         return int(key)
-    known = ", ".join(str(name) for name in names if name is not None)
-    raise RecipeError(
-        f"--set {override}: {key!r} is neither a name nor a number below {len(entries)}" + (f"; names are {known}" if known else "")
-    )
+    known = [str(name) for name in names if name is not None]
+    hint = f"; names are {', '.join(known)}" if known else ""
+    raise RecipeError(f"--set {override}: {key!r} is neither a name nor a number below {len(entries)}{hint}")

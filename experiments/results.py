@@ -77,7 +77,7 @@ def load_results(folder: str | Path) -> Results:
         recipe = Recipe.model_validate(values["recipe"])
         provenance = Provenance(**values["provenance"])
         failed = {_name(f["codec"], f["quality"], f["image"]): f for f in values["failures"]}
-        listed = [(str(key), str(codec), quality, str(image)) for key, codec, quality, image in values["items"]]
+        listed = [(str(k), str(codec), quality, str(image)) for k, codec, quality, image in values["items"]]
     except (ValueError, KeyError, TypeError) as error:
         raise RecipeError(f"{folder / RUN_FILE} is damaged ({error}); run the recipe again") from None
     store, records, failures = Store(folder / "records"), [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -49,6 +50,10 @@ def options(
 
 def main() -> None:
     """Entry point of the `layered` command."""
+    if not debugging():
+        # Notices to developers of the libraries below say nothing to a user; worker processes inherit this.
+        os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+        warnings.filterwarnings("ignore", category=FutureWarning)
     sys.exit(run(sys.argv[1:]))
 
 

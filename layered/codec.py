@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from layered import stream
-from layered.errors import LayeredError, OptionError
+from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.image import Image8, check_scales, layer_sizes, resize8, to_image8, to_tensor
 from layered.layer import Context, Layer
 from layered.rounding import Hard, Rounding
@@ -133,7 +133,7 @@ class LayeredCodec(nn.Module):
         pictures: list[Image8] = []
         for k, chunk in enumerate(parsed.chunks[:count]):
             if not low <= chunk.quality <= high:
-                raise stream.CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
+                raise CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
             lower = to_tensor(pictures[-1], self.device) if pictures else None
             context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact)
             layer = self.layer(k)

@@ -36,9 +36,13 @@ class EnhancementSpec(_Strict):
 
 
 class CodecSpec(_Strict):
-    """A base layer, an optional enhancement module that all upper layers share, and the trained lambdas."""
+    """A base layer, an optional enhancement module that all upper layers share, and the trained lambdas.
 
-    base: TransformSpec = TransformSpec()
+    base: a TransformSpec, or the name of a CompressAI zoo model (see layered.base.zoo), which brings its
+    weights and its lambda along; a built codec's own specification never holds such a name.
+    """
+
+    base: TransformSpec | str = TransformSpec()
     enhancement: EnhancementSpec | None = None
     lambdas: tuple[float, ...] = (0.0067,)
 
@@ -63,6 +67,7 @@ BASE_LAYERS: dict[str, Callable[[TransformSpec, tuple[float, ...]], Layer]] = {
 
 def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
     """The codec that `spec` describes, freshly initialised.  Raises OptionError for unknown names or options."""
+    from layered.base.zoo import load_zoo
     from layered.codec import LayeredCodec
     from layered.enhancement.predictor import build_predictor
     from layered.enhancement.residual import ResidualEnhancement
@@ -72,11 +77,16 @@ def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
             spec = CodecSpec.model_validate(spec)
         except ValidationError as error:
             raise OptionError(f"codec specification: {explain(error)}") from None
+    if isinstance(spec.base, str):
+        base, concrete, lam = load_zoo(spec.base)
+        spec = spec.model_copy(update={"base": TransformSpec(**concrete), "lambdas": (lam,)})
+    else:
+        base = _layer(spec.base, spec.lambdas)
     enhancement = None
     if spec.enhancement is not None:
         predictor = build_predictor(**spec.enhancement.predictor)
         enhancement = ResidualEnhancement(predictor, _layer(spec.enhancement.residual, spec.lambdas))
-    return LayeredCodec(spec, _layer(spec.base, spec.lambdas), enhancement)
+    return LayeredCodec(spec, base, enhancement)
 
 
 def _layer(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:

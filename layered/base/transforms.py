@@ -31,12 +31,15 @@ def pad_to_stride(image: Tensor) -> Tensor:
     return F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
 
 
-def rebuild_tables(module: nn.Module) -> None:
+def rebuild_tables(module: nn.Module, only_missing: bool = False) -> None:
     """Solve the bottlenecks' quantiles by bisection and build all integer CDF tables under `module`.
 
     The quantiles get no gradient from the rate; solving them replaces the auxiliary optimiser.
+    only_missing: leave entropy models that have tables as they are.
     """
     for part in module.modules():
+        if isinstance(part, EntropyModel) and only_missing and part._quantized_cdf.numel():
+            continue
         if isinstance(part, EntropyBottleneck):
             part.update(force=True, update_quantiles=True)
         elif isinstance(part, GaussianConditional):

@@ -52,13 +52,15 @@ def plan(source: str, target: str, accepts: Callable[[Path], bool], ending: str)
         stem = "stdin" if source == PIPE else Path(source).stem
         jobs = [Job(source, str(Path(target) / (stem + ending)) if is_folder(target) else target)]
     else:
-        found = sorted(p for p in Path(source).iterdir() if not p.name.startswith(".") and accepts(p))
+        found = sorted(p for p in Path(source).iterdir() if p.is_file() and p.name[0] != "." and accepts(p))
         if not found:
             raise OptionError(f"{source}: no file in this folder can be taken")
         if target == PIPE or Path(target).is_file():
             raise OptionError(f"{target}: the output for a folder must be a folder")
         shared = Counter(path.stem for path in found)
         names = [path.name if shared[path.stem] > 1 else path.stem for path in found]
+        if len(set(names)) < len(names):
+            names = [path.name for path in found]
         jobs = [Job(str(p), str(Path(target) / (n + ending))) for p, n in zip(found, names, strict=True)]
     for job in jobs:
         if PIPE not in (job.source, job.target) and _same(job.source, job.target):

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from layered.commands.failures import FAILED
+
 __all__ = ["bench", "report"]
 
 
@@ -16,17 +18,21 @@ def bench(
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Replace a setting; repeatable.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Records and report.  Default: out/RECIPE.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes.  Default: one a core.")] = None,
+        Path, typer.Option(metavar="DIR", help="Results go into a folder of the recipe's name in it.")
+    ] = Path("out"),
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes.  Default: one a core.")] = None,
 ) -> None:
     """Measure every codec of a recipe on every image, then report; resumes when started again."""
+    from experiments.recipe import load_recipe
+
+    settings = load_recipe(recipe, overrides or [])
     from experiments.harness import run
     from experiments.report import write_report
 
-    folder = out or Path("out") / Path(recipe).stem
-    run(recipe, folder, overrides=overrides or [], workers=workers)
-    typer.echo(write_report(folder))
+    results = run(settings, out, workers=workers)
+    typer.echo(write_report(results), nl=False)
+    if results.failures:
+        raise typer.Exit(FAILED)
 
 
 def report(
@@ -35,4 +41,4 @@ def report(
     """Write tables and curves again from the records of a bench."""
     from experiments.report import write_report
 
-    typer.echo(write_report(out))
+    typer.echo(write_report(out), nl=False)

@@ -12,6 +12,8 @@ FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
+EXTRAS = {"skimage": "demo", "tensorboard": "tensorboard"}  # optional packages and the extra that brings each
+
 
 def debugging() -> bool:
     """Whether LAYERED_DEBUG asks for tracebacks."""
@@ -40,4 +42,6 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror.lower()
         return f"{error.filename}: {reason}" if error.filename else reason
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"this needs an optional package: pip install 'layered[{EXTRAS[error.name]}]'"
     return f"unexpected {type(error).__name__}: {text} (LAYERED_DEBUG=1 shows where)"

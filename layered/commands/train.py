@@ -13,7 +13,7 @@ __all__ = ["train"]
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Bundled recipe by name, or a YAML file.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Checkpoints and curves.  Default: runs/RECIPE.")
+        Path | None, typer.Option(metavar="DIR", help="Checkpoints and curves.  Default: runs/ and its name.")
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Replace a setting; repeatable.")
@@ -25,4 +25,4 @@ def train(
     settings = load_recipe(recipe, overrides or [])  # a wrong recipe is told before torch is loaded
     from layered.training.loop import train as run
 
-    typer.echo(run(settings, out or Path("runs") / Path(recipe).stem))
+    typer.echo(run(settings, out or Path("runs") / settings.name))

@@ -1,4 +1,4 @@
-"""Residual dense network, the feature extractor of the learned predictors (Zhang et al. 2018, "Residual Dense Network")."""
+"""Residual dense network (Zhang et al., CVPR 2018), the feature extractor of the learned predictors."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ BLOCKS, CONVOLUTIONS = 4, 4
 
 
 class ResidualDenseBlock(nn.Module):
-    """Densely connected 3x3 convolutions with ReLU, fused by a 1x1 convolution and added to the input; [B,C,H,W] to [B,C,H,W]."""
+    """Densely connected 3x3 convolutions with ReLU, fused by a 1x1 one and added to the input [B,C,H,W]."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -28,9 +28,9 @@ class ResidualDenseBlock(nn.Module):
 class ResidualDenseNetwork(nn.Module):
     """Feature maps [B,features,H,W] of images [B,3,H,W] in [0, 1], at the images' own resolution.
 
-    Four blocks of four convolutions (the authors' configuration D' of COMPASS); `features` is the trunk's width (64 in the
-    paper), `growth` that of each dense convolution (32). Without autograd the rows are computed in bands with a halo as tall
-    as the receptive field, so that the working memory stays near `memory_bytes` for any image.
+    Four blocks of four convolutions, as in COMPASS; `features` is the trunk's width (64 there), `growth` that
+    of each dense convolution (32). Without autograd the rows are computed in bands with a halo as tall as the
+    receptive field, so that the working memory stays near `memory_bytes` for images of any height.
     """
 
     def __init__(self, features: int = 64, growth: int = 32, memory_bytes: int = 1 << 28) -> None:
@@ -44,13 +44,13 @@ class ResidualDenseNetwork(nn.Module):
 
     @torch.no_grad()
     def pass_image_through(self) -> None:
-        """Sets the first three feature channels to the image itself: the global skip carries it, the trunk adds nothing."""
-        self.shallow1.weight[:3] = 0
+        """Makes feature channels 0..2 the image less 1/2 and channel 3 one, all by the global skip alone."""
+        assert self.shallow1.bias is not None and self.last.bias is not None
+        self.shallow1.weight[:4] = 0
         self.shallow1.weight[[0, 1, 2], [0, 1, 2], 1, 1] = 1
-        self.last.weight[:3] = 0
-        for bias in (self.shallow1.bias, self.last.bias):
-            assert bias is not None
-            bias[:3] = 0
+        self.shallow1.bias[:3], self.shallow1.bias[3] = -0.5, 1
+        self.last.weight[:4] = 0
+        self.last.bias[:4] = 0
 
     def forward(self, image: Tensor) -> Tensor:
         rows = self.rows_per_band(image)
@@ -74,7 +74,7 @@ class ResidualDenseNetwork(nn.Module):
         return shallow + self.last(self.fusion(torch.cat(outputs, 1)))  # type: ignore[no-any-return]
 
     def rows_per_band(self, image: Tensor) -> int:
-        # The widest moment: all blocks' outputs, a dense stack and its copy, and (float64 on CPU) the unfolded 3x3 input.
+        # The widest moment: the blocks' outputs, a dense stack and its copy, its unfolding (float64 on CPU).
         dense = self.features + CONVOLUTIONS * self.growth
         channels = (BLOCKS + 2) * self.features + 2 * dense
         if image.dtype == torch.float64:

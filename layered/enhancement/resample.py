@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Bicubic", "Block", "Cells", "cells", "keys", "row_blocks"]
+__all__ = ["Bicubic", "Block", "Cells", "cells", "row_blocks"]
 
 
 @dataclass(frozen=True)
 class Cells:
-    """For each of n target samples of an axis: `index` [n] of a source cell, `offset` [n] of the sample from that cell's centre.
+    """For n samples of an axis: `index` [n] of a source cell each, `offset` [n] of each from its centre.
 
-    An offset is in half cells, so a sample within its own cell has one in [-1, 1); `pitch` is the size of a target sample in
-    the same unit, 2 * source / target.
+    An offset is in half cells, so a sample within its own cell has one in [-1, 1); `pitch` is the size of a
+    target sample in the same unit, 2 * source / target.
     """
 
     index: Tensor
@@ -26,10 +26,10 @@ class Cells:
 
 
 def cells(source: int, target: int, like: Tensor, shift: int = 0) -> Cells:
-    """The cell of each target sample on an axis of `source` cells: the one that holds the sample's centre moved by shift/2 cells.
+    """The cell that holds the centre, moved by shift/2 cells, of each target sample on `source` cells.
 
-    Centres that fall on a border belong to the cell after it. Integers decide, so every machine chooses the same cell;
-    `like` gives device and type of the offsets. Indices outside the axis are clamped to it.
+    Centres that fall on a border belong to the cell after it. Integers decide, so every machine chooses the
+    same cell; `like` gives device and type of the offsets. Indices outside the axis are clamped to it.
     """
     centre = (2 * torch.arange(target, device=like.device) + 1) * source  # in units of 1 / (2 * target) cells
     index = torch.div(centre + shift * target, 2 * target, rounding_mode="floor").clamp(0, source - 1)
@@ -39,7 +39,7 @@ def cells(source: int, target: int, like: Tensor, shift: int = 0) -> Cells:
 
 @dataclass(frozen=True)
 class Block:
-    """Source rows start to stop, and the target rows (top, bottom) that lie in them, in parts small enough to compute at once."""
+    """Source rows start to stop, and the target rows (top, bottom) in them, in parts to compute at once."""
 
     start: int
     stop: int
@@ -49,7 +49,7 @@ class Block:
 def row_blocks(index: list[int], limit: int) -> list[Block]:
     """Splits target rows, whose source rows `index` never decrease, into blocks that share no source row.
 
-    A block has at most `limit` target rows, or one source row whose target rows come in parts of at most `limit`.
+    A block has at most `limit` target rows, or is one source row with its target rows in parts of `limit`.
     """
     limit = max(1, limit)
     blocks, top = [], 0
@@ -66,10 +66,10 @@ def row_blocks(index: list[int], limit: int) -> list[Block]:
 
 
 class Bicubic(nn.Module):
-    """Parameter-free predictor [B,3,h,w] to [B,3,height,width]: separable bicubic interpolation as in Pillow, unclamped.
+    """Parameter-free predictor [B,3,h,w] to [B,3,height,width]: separable bicubic interpolation, unclamped.
 
-    Keys' cubic with a = -0.5, renormalised at the picture's ends; the identity at equal sizes. Below the source's size the
-    kernel widens by the ratio, so that shrinking is antialiased.
+    As in Pillow: Keys' cubic with a = -0.5, renormalised at the picture's ends; the identity at equal sizes.
+    Below the source's size the kernel widens by the ratio, so that shrinking is antialiased.
     """
 
     def forward(self, image: Tensor, height: int, width: int) -> Tensor:
@@ -88,7 +88,7 @@ def resample_axis(image: Tensor, axis: int, target: int) -> Tensor:
     weights = [weight * ((tap >= 0) & (tap < source)) for weight, tap in zip(weights, taps, strict=True)]
     total = torch.stack(weights).sum(0)
     shape = [-1 if i == axis else 1 for i in range(image.ndim)]
-    result = torch.zeros(*image.shape[:axis], target, *image.shape[axis + 1 :], dtype=image.dtype, device=image.device)
+    result = image.new_zeros((*image.shape[:axis], target, *image.shape[axis + 1 :]))
     for tap, weight in zip(taps, weights, strict=True):
         picked = image.index_select(axis, tap.clamp(0, source - 1))
         result = result + picked * (weight / total).to(image.dtype).view(shape)
@@ -98,5 +98,5 @@ def resample_axis(image: Tensor, axis: int, target: int) -> Tensor:
 def keys(x: Tensor) -> Tensor:
     """Keys' cubic convolution kernel with a = -0.5 at distances x >= 0 (IEEE Trans. ASSP 1981)."""
     near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    far = -0.5 * (((x - 5) * x + 8) * x - 4)
     return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))

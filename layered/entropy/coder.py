@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,11 @@ class Tables:
         cdfs = [row[:n] for row, n in zip(entropy_model._quantized_cdf.tolist(), lengths, strict=True)]
         return cls(cdfs, lengths, entropy_model._offset.flatten().tolist())
 
+    def fewest_bits(self) -> NDArray[np.float64]:
+        """For each table the bits of its most probable symbol: no string can spend less on it."""
+        steps = [max(b - a for a, b in pairwise(row[:n])) for row, n in zip(self.cdfs, self.lengths, strict=True)]
+        return np.log2(TOTAL / np.array(steps, dtype=np.float64))
+
     def likeliest(self) -> int:
         """The most probable symbol of the first table: the dummy that brings inputs to three symbols."""
         steps = np.diff(np.array(self.cdfs[0][: self.lengths[0] - 1]))
@@ -98,6 +104,10 @@ def decode_symbols(data: bytes, indexes: ArrayLike, tables: Tables) -> NDArray[n
     # A symbol takes at most 16 bits, and 9 more half-bytes if escaped, so the length is bounded by the count.
     if len(data) % WORD or not STATE <= len(data) <= 2 * STATE + 8 * count:
         raise CorruptStream(f"{len(data)} bytes of entropy-coded data cannot be {count} symbols")
+    # Before memory is taken for the symbols: a short string cannot hold very many of them.
+    least = float(np.bincount(rows, minlength=len(tables.cdfs)) @ tables.fewest_bits())
+    if least > 8 * len(data):
+        raise CorruptStream(f"{count} symbols take at least {least / 8:.0f} bytes, there are {len(data)}")
     listed = rows.tolist()
     padded = bytes(data) + bytes(_padding(count, len(data)))
     dummies = max(0, MIN_COUNT - count)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 
 from layered.entropy.prior import Symbols
-from layered.errors import CorruptStream
+from layered.errors import CorruptStream, LimitExceeded
 from layered.layer import Context
 
 __all__ = ["check_symbols", "join_strings", "split_strings"]
@@ -28,6 +28,8 @@ def _checksum(symbols: Sequence[Symbols], context: Context) -> int:
 
 def join_strings(symbols: Sequence[Symbols], context: Context) -> bytes:
     """CRC32, then each string; all but the last are preceded by their length (three bytes: < 16 MiB)."""
+    if any(len(part.string) >= 1 << 24 for part in symbols[:-1]):
+        raise LimitExceeded("a layer's side information is beyond 16 MiB; encode the picture in tiles")
     lengths = b"".join(len(part.string).to_bytes(3, "little") for part in symbols[:-1])
     return _U32.pack(_checksum(symbols, context)) + lengths + b"".join(part.string for part in symbols)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from layered.entropy.coder import Tables, decode_symbols, encode_symbols
+from layered.errors import LayeredError
 from layered.rounding import Rounding
 
 __all__ = [
@@ -113,4 +114,6 @@ def _channel_indexes(shape: torch.Size) -> NDArray[np.int32]:
 
 
 def _to_numpy(integers: Tensor) -> NDArray[np.int32]:
+    if integers.is_floating_point() and not bool(torch.isfinite(integers).all()):
+        raise LayeredError("the latents are not finite: the weights or the picture hold NaN or infinity")
     return integers.detach().to("cpu", torch.int64).numpy().astype(np.int32).reshape(-1)

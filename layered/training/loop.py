@@ -80,7 +80,7 @@ class Run:
                 if index >= self.first and (not self.recipe.only or phase.name in self.recipe.only):
                     self._phase(index, phase, progress)
         self.codec.cpu().eval()
-        rebuild_tables(self.codec)
+        rebuild_tables(self.codec, only_missing=True)
         path = self.out / "weights.safetensors"
         if self.fabric.is_global_zero:
             save_codec(self.codec, path, self.recipe.name, training=self._budget())
@@ -114,6 +114,8 @@ class Run:
         except KeyboardInterrupt:
             self._save(index, start, optimiser)
             raise
+        for module in objective.trained_modules():
+            rebuild_tables(module)
         self._save(index + 1, 0, None)
 
     def _descend(self, module: Any, wrapped: Any, objective: Objective, phase: Phase, step: int) -> dict[str, float]:

@@ -86,6 +86,13 @@ class Objective(nn.Module):
         """The parameters that this phase's optimiser holds."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
+    def trained_modules(self) -> list[nn.Module]:
+        """The modules directly below the codec or its enhancement that hold those parameters."""
+        parts: dict[str, nn.Module] = {"codec.base.": self.codec.base}
+        if self.codec.enhancement is not None:
+            parts |= {f"codec.enhancement.{name}.": part for name, part in self.codec.enhancement.named_children()}
+        return [part for name, part in parts.items() if name.startswith(_TRAINED[self.phase.kind])]
+
     def forward(self, draw: Draw) -> tuple[Tensor, dict[str, float]]:
         """Loss of one batch, and what to log: bpp and PSNR (dB) of every layer, or the L1 in 8-bit levels."""
         if self.phase.kind == "predictor":

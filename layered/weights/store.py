@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from layered.base.transforms import load_resized
+from layered.base.zoo import is_zoo_name
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
 from layered.spec import CodecSpec, build
@@ -65,10 +66,12 @@ def save_codec(
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> LayeredCodec:
-    """The codec in the weights file `name`, or in the bundled one of that name, ready to code.
+    """The codec in the weights file `name`, in the bundled one of that name, or of CompressAI's zoo; ready to code.
 
     Raises OptionError if there is no such file or it is not one of ours.
     """
+    if is_zoo_name(str(name)):
+        return _ready(build(CodecSpec(base=str(name))), str(name), device)
     path = Path(name)
     if path.is_file():
         return _read(path, device)
@@ -91,8 +94,12 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
         load_resized(codec, state)
     except RuntimeError as error:
         raise OptionError(f"{path}: tensors do not fit its own specification ({str(error).splitlines()[0]})") from None
-    codec.name = metadata["name"]
-    codec.digest = digest_of(codec.spec, state)
+    return _ready(codec, metadata["name"], device)
+
+
+def _ready(codec: LayeredCodec, name: str, device: str | torch.device) -> LayeredCodec:
+    codec.name = name
+    codec.digest = digest_of(codec.spec, codec.state_dict())
     return codec.requires_grad_(False).eval().to(device)
 
 

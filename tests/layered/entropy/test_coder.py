@@ -230,10 +230,10 @@ def test_random_bytes_are_refused_or_canonical(kind: str, count: int, data: byte
 @pytest.mark.parametrize("fill", [b"\0", b"\xff", b"\xff\xff\0\0", b"\x0f\xf0"])
 @pytest.mark.parametrize("size", [8, 16, 4096])
 def test_short_strings_and_endless_escapes_are_refused_at_once(count: int, fill: bytes, size: int) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(CorruptStream):
         decode_symbols((fill * size)[:size], np.zeros(count, dtype=np.int32), tables("gaussian"))
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("symbol", [MAX_SYMBOL + 1, -MAX_SYMBOL - 1, 2**27, -(2**27)])

@@ -1,0 +1,70 @@
+"""Rate-distortion curves of each layer as SVG and PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.tables import Tables
+from layered.errors import LayeredError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_curves"]
+
+_LINES = {"layered": "-", "single": ":"}  # simulcast and the rest are dashed
+_MARKERS = {"layered": "o", "single": "^"}
+
+
+def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
+    """Write `rd_layer<k>.svg` and `.png`; a codec without a finite curve is left out and named in the title.
+
+    One colour per picture codec, solid for layered, dashed for simulcast, dotted for single-layer files.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    written = []
+    for layer, label in enumerate(tables.layers):
+        figure = Figure(figsize=(8.0, 5.2), layout="constrained")
+        FigureCanvasAgg(figure)  # needs no display, and leaves pyplot's global state alone
+        axes = figure.add_subplot()
+        missing = _draw(axes, tables, layer)
+        title = f"{tables.results.recipe.name}: {label}, mean of {len(tables.results.images())} images"
+        axes.set_title(title + (f"\nwithout {', '.join(missing)}" if missing else ""), fontsize=10)
+        axes.set_xlabel("bits per pixel of this layer, accumulated file bytes")
+        axes.set_ylabel("RGB PSNR (dB)")
+        axes.grid(True, alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize=8, loc="lower right")
+        for ending in ("svg", "png"):
+            path = folder / f"rd_layer{layer}.{ending}"
+            with matplotlib.rc_context({"svg.hashsalt": "layered"}):  # the same data give the same file
+                figure.savefig(path, dpi=150, metadata={"Date": None} if ending == "svg" else None)
+            written.append(path)
+    return tuple(written)
+
+
+def _draw(axes: Axes, tables: Tables, layer: int) -> list[str]:
+    missing = []
+    specs = tables.results.recipe.codecs
+    pictures = list(dict.fromkeys(spec.of or spec.name for spec in specs))
+    for spec in specs:
+        try:
+            points = sorted(tables.points(spec.name, layer), key=lambda point: point.bpp)
+        except LayeredError:
+            missing.append(spec.name)
+            continue
+        axes.plot(
+            [point.bpp for point in points],
+            [point.psnr for point in points],
+            label=spec.name,
+            color=f"C{pictures.index(spec.of or spec.name) % 10}",
+            linestyle=_LINES.get(spec.codec, "--"),
+            linewidth=2.2 if spec.codec == "layered" else 1.2,
+            marker=_MARKERS.get(spec.codec, "s"),
+            markersize=4,
+        )
+    return missing

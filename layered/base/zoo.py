@@ -1,0 +1,119 @@
+"""CompressAI's pretrained models as base layers: `compressai/mbt2018-mean?quality=3`.
+
+The checkpoint is taken from `path=FILE`, else from torch's download cache; it is downloaded only with
+`download=yes`.  Both ways it is checked against the hash in its published name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlparse
+
+import torch
+from torch import Tensor
+
+from layered.base.factorized import Factorized
+from layered.base.mean_scale import MeanScale
+from layered.base.transforms import load_resized, rebuild_tables
+from layered.errors import OptionError
+from layered.layer import Layer
+
+__all__ = ["ZooName", "is_zoo_name", "load_zoo"]
+
+_PREFIX = "compressai/"
+_LAYERS: dict[str, tuple[str, Callable[..., Layer]]] = {
+    "mbt2018-mean": ("mean-scale", MeanScale),
+    "bmshj2018-factorized": ("factorized", Factorized),
+}
+_METRICS = ("mse", "ms-ssim")
+_LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)  # of the MSE models, by quality
+_KEYS = ("quality", "metric", "path", "download")
+
+
+@dataclass(frozen=True)
+class ZooName:
+    """A zoo model: architecture and quality 1 to 8, and where its checkpoint may come from."""
+
+    architecture: str
+    quality: int
+    metric: str = "mse"
+    path: str | None = None
+    download: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> ZooName:
+        """`compressai/ARCHITECTURE?quality=Q[&metric=mse|ms-ssim][&path=FILE][&download=yes]`; OptionError."""
+        architecture, _, query = text.removeprefix(_PREFIX).partition("?")
+        given = dict(parse_qsl(query, keep_blank_values=True))
+        if architecture not in _LAYERS:
+            raise OptionError(f"{text}: unknown zoo model; choose one of {', '.join(_PREFIX + n for n in _LAYERS)}")
+        unknown = sorted(set(given) - set(_KEYS))
+        if unknown:
+            raise OptionError(f"{text}: unknown {', '.join(unknown)}; there are {', '.join(_KEYS)}")
+        quality, metric, download = given.get("quality", ""), given.get("metric", "mse"), given.get("download", "no")
+        if quality not in tuple("12345678") or metric not in _METRICS or download not in ("yes", "no"):
+            raise OptionError(f"{text}: needs quality=1..8, metric=mse or ms-ssim, download=yes or no")
+        return cls(architecture, int(quality), metric, given.get("path"), download == "yes")
+
+    @property
+    def lam(self) -> float:
+        """The published trade-off of the MSE model of this quality."""
+        return _LAMBDAS[self.quality - 1]
+
+
+def is_zoo_name(name: str) -> bool:
+    """Whether `name` speaks of CompressAI's zoo."""
+    return name.startswith(_PREFIX)
+
+
+def load_zoo(name: str) -> tuple[Layer, dict[str, Any], float]:
+    """The base layer, its specification (name, N, M) and its lambda.
+
+    Raises OptionError if the checkpoint is not at hand, or is not what its name says.
+    """
+    wanted = ZooName.parse(name)
+    state = _checkpoint(wanted, name)
+    kind, layer_type = _LAYERS[wanted.architecture]
+    try:
+        n, m = state["g_a.0.weight"].shape[0], state["g_a.6.weight"].shape[0]
+        layer = layer_type(n, m, (wanted.lam,))
+        load_resized(layer, state)
+    except (KeyError, RuntimeError) as error:
+        raise OptionError(f"{name}: not a checkpoint of {wanted.architecture} ({str(error).splitlines()[0]})") from None
+    if not state["entropy_bottleneck._quantized_cdf"].numel():
+        rebuild_tables(layer)
+    return layer, {"name": kind, "N": n, "M": m}, wanted.lam
+
+
+def _checkpoint(wanted: ZooName, name: str) -> dict[str, Tensor]:
+    from compressai.models.utils import remap_old_keys
+    from compressai.zoo.image import model_urls
+    from compressai.zoo.pretrained import load_pretrained
+
+    url = model_urls[wanted.architecture][wanted.metric][wanted.quality]
+    filename = Path(urlparse(url).path).name
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / filename
+    path = Path(wanted.path) if wanted.path else cached
+    if not path.is_file():
+        if wanted.path or not wanted.download:
+            raise OptionError(f"{name}: {path} is not there; give path=FILE, or download=yes to fetch {filename}")
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(cached), hash_prefix=_hash_of(filename), progress=True)
+        except (OSError, RuntimeError) as error:
+            raise OptionError(f"{name}: the download failed ({error})") from None
+    if path.name == filename and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(_hash_of(filename)):
+        raise OptionError(f"{name}: {path} is damaged: its SHA-256 does not begin with {_hash_of(filename)}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise OptionError(f"{name}: {path} is not a checkpoint ({type(error).__name__})") from None
+    return remap_old_keys("entropy_bottleneck", load_pretrained(state.get("state_dict", state)))
+
+
+def _hash_of(filename: str) -> str:
+    return filename.removesuffix(".pth.tar").rpartition("-")[2]

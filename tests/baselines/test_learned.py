@@ -1,0 +1,57 @@
+"""The layered codec behind the harness's protocol."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from baselines import learned
+from baselines.learned import BasePicture, LayeredFile
+from baselines.simulcast import Simulcast
+from layered.codec import LayeredCodec
+from layered.image import Image8
+from layered.stream import parse
+
+SCALES = (0.5, 1.0)
+
+
+@pytest.fixture
+def image(tiny_codec: LayeredCodec, monkeypatch: pytest.MonkeyPatch) -> Image8:
+    monkeypatch.setattr(learned, "load_codec", lambda weights, device: tiny_codec)
+    y, x = np.mgrid[0:40, 0:56]
+    waves = [128 + 80 * np.sin(x / (6 + k)) * np.cos(y / 7) for k in range(3)]
+    return np.stack(waves, axis=-1).astype(np.uint8)
+
+
+def test_a_layer_costs_the_stream_up_to_its_end_and_decodes_from_it(
+    image: Image8, tiny_codec: LayeredCodec
+) -> None:
+    codec = LayeredFile()
+    encoded = codec.encode(image, SCALES, 2.0)
+    assert len(encoded.files) == 1 and encoded.layer_bytes[-1] == len(encoded.files[0])
+    prefix = encoded.files[0][: encoded.layer_bytes[0]]
+    assert np.array_equal(tiny_codec.decode(prefix)[0], codec.decode(encoded)[0])
+    assert [picture.shape for picture in codec.decode(encoded)] == [(20, 28, 3), (40, 56, 3)]
+
+
+def test_each_layer_may_have_its_own_quality(image: Image8) -> None:
+    data = LayeredFile().encode(image, SCALES, (1.0, 3.0)).files[0]
+    assert [chunk.quality for chunk in parse(data).chunks] == [1.0, 3.0]
+
+
+def test_the_picture_codec_is_the_base_layer_at_full_size(image: Image8, tiny_codec: LayeredCodec) -> None:
+    codec = BasePicture("any")
+    data = codec.encode(image, 2.0)
+    assert data == tiny_codec.encode(image, scales=(1.0,), quality=2.0)
+    assert codec.decode(data).shape == image.shape
+
+
+def test_layered_and_simulcast_share_the_base_layers_picture(image: Image8) -> None:
+    layered, simulcast = LayeredFile(), Simulcast(BasePicture("any"))
+    first = layered.decode(layered.encode(image, SCALES, 2.0))[0]
+    assert np.array_equal(first, simulcast.decode(simulcast.encode(image, SCALES, 2.0))[0])
+
+
+def test_the_fingerprint_names_the_model(image: Image8, tiny_codec: LayeredCodec) -> None:
+    assert LayeredFile().fingerprint()["model"] == tiny_codec.digest.hex()
+    assert LayeredFile().quality_range == tiny_codec.quality_range == BasePicture("any").quality_range

@@ -1,0 +1,18 @@
+"""Results of the small recipe, measured once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.harness import run
+from experiments.results import Results
+from tests.experiments.small_run import small_recipe, write_pictures
+
+
+@pytest.fixture(scope="session")
+def small_results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    place: Path = tmp_path_factory.mktemp("small")
+    recipe = small_recipe(write_pictures(place / "pictures"))
+    return run(recipe, place / "out", workers=0, command="tests", progress=False)

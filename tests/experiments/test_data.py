@@ -1,0 +1,124 @@
+"""Data sets by name and by folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import data
+from experiments.data import KODAK, SAMPLES, Picture, find_data
+from layered.errors import ImageError, RecipeError
+from layered.image import resize8, save_image
+
+HAS_KODAK = any(
+    place.is_dir()
+    for place in (
+        Path(os.environ.get("LAYERED_DATA", "nowhere"), "kodak"),
+        Path(data.__file__).resolve().parents[2] / "shared" / "data" / "kodak",
+    )
+)
+
+
+def write(path: Path, height: int = 6, width: int = 9, seed: int = 0) -> None:
+    save_image(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8), path)
+
+
+def test_a_folder_gives_its_images_in_order_of_names_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("b.png", "a.jpg", "c.PNG", ".hidden.png"):
+        write(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
+    assert [item.name for item in find_data(str(tmp_path)).items] == ["a", "b", "c"]
+    assert [item.name for item in find_data(str(tmp_path), limit=2).items] == ["a", "b"]
+
+
+def test_images_that_differ_only_in_their_ending_keep_it_as_part_of_the_name(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp", "b.png"):
+        write(tmp_path / name)
+    assert [item.name for item in find_data(str(tmp_path)).items] == ["a.bmp", "a.png", "b"]
+
+
+def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="named sets are kodak, samples"):
+        find_data(str(tmp_path / "nonesuch"))
+    with pytest.raises(RecipeError, match="no image in this folder"):
+        find_data(str(tmp_path))
+
+
+def test_large_images_are_shrunk_to_the_longest_side_and_small_ones_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write(path, 30, 60)
+    original = Picture("a", path).load()
+    assert np.array_equal(Picture("a", path, 40).load(), resize8(original, 40, 20))
+    assert np.array_equal(Picture("a", path, 60).load(), original)
+
+
+def test_the_digest_depends_on_the_file_and_on_the_shrinking(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", seed=0)
+    write(tmp_path / "b.png", seed=1)
+    plain = [Picture("a", tmp_path / name).digest() for name in ("a.png", "b.png")]
+    assert len({*plain, Picture("a", tmp_path / "a.png", 4).digest()}) == 3
+    with pytest.raises(ImageError):
+        Picture("c", tmp_path / "c.png").digest()
+
+
+def test_the_sample_photos_lie_inside_the_installed_wheel() -> None:
+    pytest.importorskip("skimage")
+    pictures = find_data("samples").items
+    assert [picture.path.name for picture in pictures] == list(SAMPLES)
+    assert all(min(picture.load().shape[:2]) >= 300 for picture in pictures)
+
+
+def test_missing_scikit_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RecipeError, match="scikit-image"):
+        find_data("samples")
+
+
+@pytest.fixture
+def kodak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins with the names of two Kodak files, of which the digests are made the published ones."""
+    folder = tmp_path / "kodak"
+    folder.mkdir()
+    digests = {}
+    for seed, name in enumerate(("kodim01.png", "kodim02.png")):
+        write(folder / name, seed=seed)
+        digests[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(data, "KODAK", digests)
+    monkeypatch.setenv("LAYERED_DATA", str(tmp_path))
+    return folder
+
+
+def test_kodak_is_found_where_layered_data_says(kodak: Path) -> None:
+    (kodak / "other.png").write_bytes(b"does not belong to it")
+    assert [item.path for item in find_data("kodak").items] == [kodak / "kodim01.png", kodak / "kodim02.png"]
+
+
+def test_kodak_of_other_bytes_is_refused(kodak: Path) -> None:
+    write(kodak / "kodim02.png", seed=9)
+    with pytest.raises(RecipeError, match=r"kodim02\.png: not the published file"):
+        find_data("kodak")
+
+
+def test_incomplete_kodak_is_refused(kodak: Path) -> None:
+    (kodak / "kodim01.png").unlink()
+    with pytest.raises(RecipeError, match=r"kodim01\.png is missing"):
+        find_data("kodak")
+
+
+def test_absent_kodak_gets_told_where_to_be_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "a" / "experiments" / "data.py"))
+    monkeypatch.setenv("LAYERED_DATA", str(tmp_path / "b"))
+    with pytest.raises(RecipeError, match="set LAYERED_DATA"):
+        find_data("kodak")
+
+
+@pytest.mark.skipif(not HAS_KODAK, reason="the Kodak images are not on this machine")
+def test_the_kodak_images_at_hand_are_the_published_ones() -> None:
+    pictures = find_data("kodak").items
+    assert [picture.path.name for picture in pictures] == list(KODAK) and len(pictures) == 24
+    assert {pictures[0].load().shape, pictures[3].load().shape} == {(512, 768, 3), (768, 512, 3)}

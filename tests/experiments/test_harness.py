@@ -1,0 +1,206 @@
+"""Runs: every item once, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from baselines.protocol import Quality
+from experiments import harness
+from experiments.harness import run
+from experiments.item import Item, measure
+from experiments.record import Record
+from experiments.results import Results, load_results
+from layered.errors import LayeredError, OptionError, RecipeError
+from tests.experiments.small_run import QUALITIES, small_recipe, write_pictures
+
+ITEMS = 2 * len(QUALITIES) * 2
+RUN_SLOWLY = """
+import sys, time
+from pathlib import Path
+from experiments import harness
+from tests.experiments.small_run import small_recipe
+def slowly(item, store, measure=harness._measure_and_save):
+    time.sleep(0.02)
+    measure(item, store)
+harness._measure_and_save = slowly
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    harness.run(small_recipe(place / "pictures"), place / "out", workers=int(sys.argv[2]), progress=True)
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    write_pictures(tmp_path / "pictures")
+    return tmp_path
+
+
+def run_small(place: Path, workers: int = 0) -> Results:
+    recipe = small_recipe(place / "pictures")
+    return run(recipe, place / "out", workers=workers, command="tests", progress=False)
+
+
+def files(place: Path) -> dict[str, int]:
+    """Name and time of writing of each record."""
+    folder = place / "out" / "small" / "records"
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+
+
+def timeless(results: Results) -> list[Record]:
+    return [
+        replace(record, encode_seconds=0, decode_seconds=0, provenance=results.provenance)
+        for record in results.records
+    ]
+
+
+def test_processes_and_this_process_measure_the_same(place: Path, small_results: Results) -> None:
+    results = run_small(place, workers=2)
+    assert len(results.records) == ITEMS and not results.failures
+    assert timeless(results) == [replace(r, provenance=results.provenance) for r in timeless(small_results)]
+
+
+def test_a_second_run_measures_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, before = run_small(place), files(place)
+
+    def never(item: Item) -> Record:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(harness, "measure", never)
+    assert run_small(place) == first and files(place) == before
+
+
+def test_only_what_failed_is_measured_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Quality] = []
+
+    def failing(item: Item) -> Record:
+        if item.quality == 60:
+            raise LayeredError("the codec\nbroke")
+        return measure(item)
+
+    monkeypatch.setattr(harness, "measure", failing)
+    results = run_small(place)
+    assert len(results.records) == ITEMS - 4 and len(results.failures) == 4
+    assert {(f.codec, f.quality, f.image) for f in results.failures} == {
+        (codec, 60.0, image) for codec in ("simulcast jpeg", "single webp") for image in ("p0", "p1")
+    }
+    assert all(f.reason == "the codec broke" and "Traceback" in f.trace for f in results.failures)
+    assert load_results(place / "out").failures == results.failures
+
+    def counting(item: Item) -> Record:
+        asked.append(item.quality)
+        return measure(item)
+
+    before = files(place)
+    monkeypatch.setattr(harness, "measure", counting)
+    results = run_small(place)
+    assert asked == [60.0] * 4 and len(results.records) == ITEMS and not results.failures
+    assert before.items() <= files(place).items()
+
+
+def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def interrupted(item: Item) -> Record:
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        asked.append(item.key)
+        return measure(item)
+
+    monkeypatch.setattr(harness, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_small(place)
+    assert f"interrupted: 5 of {ITEMS} items are done" in capsys.readouterr().err
+    partial = load_results(place / "out" / "small")
+    assert len(partial.records) == 5 and {f.reason for f in partial.failures} == {
+        "not measured yet; run the recipe again"
+    }
+    before = files(place)
+    monkeypatch.setattr(harness, "measure", measure)
+    assert len(run_small(place).records) == ITEMS and before.items() <= files(place).items()
+
+
+@pytest.mark.parametrize(("workers", "how"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGINT)])
+def test_a_killed_run_goes_on_where_it_was(place: Path, workers: int, how: signal.Signals) -> None:
+    script = place / "slow.py"
+    script.write_text(RUN_SLOWLY)
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(place), str(workers)],
+        env={**os.environ, "PYTHONPATH": str(root)}, start_new_session=True,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while len(files(place)) < 3 and process.poll() is None:
+        time.sleep(0.002)
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)  # as a terminal does
+    else:
+        process.kill()
+    errors = process.communicate(timeout=20)[1]  # a worker that outlived its parent would hold the pipe open
+    assert process.returncode != 0
+    assert ("interrupted:" in errors) == (how == signal.SIGINT)
+
+    before = files(place)
+    assert 3 <= len(before) < ITEMS
+    results = run_small(place)
+    assert len(results.records) == ITEMS and before.items() <= files(place).items()
+    assert not list((place / "out" / "small" / "records").glob(".*"))
+
+
+def test_a_damaged_record_is_measured_again(place: Path) -> None:
+    first = run_small(place)
+    path = place / "out" / "small" / "records" / f"{first.records[3].key}.json"
+    path.write_bytes(path.read_bytes()[:100])
+    assert len(load_results(place / "out").records) == ITEMS - 1
+    assert timeless(run_small(place)) == timeless(first)
+
+
+def test_an_unreadable_image_is_a_failure_of_its_own_items(place: Path) -> None:
+    (place / "pictures" / "broken.png").write_bytes(b"\x89PNG no more")
+    results = run_small(place)
+    assert len(results.records) == ITEMS and {f.image for f in results.failures} == {"broken"}
+    assert all("broken.png: not an image" in f.reason for f in results.failures)
+
+
+def test_what_is_wrong_with_a_recipe_shows_before_any_work(place: Path) -> None:
+    codec = {"name": "a", "codec": "single", "of": "jpeg", "qualities": [0]}
+    with pytest.raises(OptionError, match="outside"):
+        run(small_recipe(place / "pictures", codecs=[codec], anchors=[]), place / "out", progress=False)
+    assert not (place / "out").exists()
+
+
+def test_records_say_where_they_come_from(small_results: Results) -> None:
+    made = small_results.records[0].provenance
+    assert made.command == "tests" and made.threads == 1 and "CPUs" in made.machine
+    assert made.commit is None or len(made.commit) in (40, 41)
+
+
+def test_a_checkout_around_an_installed_copy_is_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.setattr(harness, "__file__", str(tmp_path / "site-packages" / "experiments" / "harness.py"))
+    assert harness._commit() is None
+
+
+def test_loading_finds_the_only_run_below_and_refuses_to_guess(place: Path) -> None:
+    run_small(place)
+    assert load_results(place / "out").folder == place / "out" / "small"
+    with pytest.raises(RecipeError, match="no run here"):
+        load_results(place / "pictures")
+    other = place / "out" / "other"
+    other.mkdir()
+    (other / "run.json").write_text("{")
+    with pytest.raises(RecipeError, match="several runs"):
+        load_results(place / "out")
+    with pytest.raises(RecipeError, match="damaged"):
+        load_results(other)

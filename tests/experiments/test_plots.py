@@ -1,0 +1,31 @@
+"""Curves are those of the tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from matplotlib.figure import Figure
+
+from experiments import plots
+from experiments.results import Results
+from experiments.tables import Tables
+from tests.experiments.small_run import QUALITIES
+
+
+def test_lines_go_through_the_averages_of_their_layer(small_results: Results) -> None:
+    tables, axes = Tables(small_results), Figure().add_subplot()
+    assert plots._draw(axes, tables, 1) == []
+    assert [line.get_label() for line in axes.lines] == ["simulcast jpeg", "single webp"]
+    for line in axes.lines:
+        points = tables.points(str(line.get_label()), 1)
+        assert list(line.get_xdata()) == pytest.approx([point.bpp for point in points])  # type: ignore[arg-type]
+        assert list(line.get_ydata()) == pytest.approx([point.psnr for point in points])  # type: ignore[arg-type]
+    assert [line.get_linestyle() for line in axes.lines] == ["--", ":"]
+
+
+def test_a_codec_without_a_curve_is_returned_by_name(small_results: Results) -> None:
+    kept = tuple(r for r in small_results.records if (r.codec, r.quality) != ("single webp", QUALITIES[0]))
+    axes = Figure().add_subplot()
+    assert plots._draw(axes, Tables(replace(small_results, records=kept)), 0) == ["single webp"]
+    assert len(axes.lines) == 1

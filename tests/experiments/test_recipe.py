@@ -1,0 +1,108 @@
+"""Recipes: what is accepted, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from experiments.recipe import bundled_recipes, load_recipe, make_recipe
+from layered.errors import RecipeError
+from tests.experiments.small_run import small_recipe, values
+
+CODEC = {"name": "a", "codec": "single", "of": "jpeg", "qualities": [1]}
+
+
+@pytest.mark.parametrize("name", bundled_recipes())
+def test_bundled_recipes_are_valid_and_named_like_their_files(name: str) -> None:
+    assert load_recipe(name).name == name
+
+
+def test_the_promised_recipes_are_bundled() -> None:
+    assert {"demo", "kodak_3layer"} <= set(bundled_recipes())
+
+
+def test_a_recipe_is_a_file_or_a_bundled_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(yaml.safe_dump(values(tmp_path)))
+    assert load_recipe("mine.yaml") == small_recipe(tmp_path)
+    assert load_recipe("demo").name == "demo"
+    with pytest.raises(RecipeError, match=r"nonesuch\.yaml: no such file; bundled recipes are .*demo"):
+        load_recipe("nonesuch.yaml")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "", "a: [1, 2"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=r"r\.yaml: (not YAML|a recipe is a mapping)"):
+        load_recipe(tmp_path / "r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scale": [1]}, "unknown key 'scale', did you mean 'scales'? valid keys are name, "),
+        ({"data": {"sauce": "kodak"}}, "data: unknown key 'sauce'"),
+        ({"codecs": []}, "codecs: "),
+        ({"codecs": [{**CODEC, "codec": "layred"}]}, "there are layered, simulcast, single"),
+        ({"codecs": [{**CODEC, "of": "gif"}]}, "unknown picture codec"),
+        ({"codecs": [{**CODEC, "quality": 1}]}, "codecs.0: unknown key 'quality'"),
+        ({"codecs": [{**CODEC, "qualities": [9, 9]}]}, "named twice"),
+        ({"codecs": [{**CODEC, "qualities": [[1, 2, 3]]}]}, "3 qualities for 2 layers"),
+        ({"codecs": [CODEC, CODEC]}, "two codecs are named 'a'"),
+        ({"scales": [1, 0.5]}, "must increase"),
+        ({"scales": [0.5, 2]}, "at most 1"),
+        ({"anchors": ["nobody"]}, "anchor 'nobody' is not among the codecs; there are simulcast jpeg, "),
+        ({"bd_rate": "spline"}, "bd_rate: "),
+        ({"name": "../escape"}, "name: "),
+        ({"threads": 0}, "threads: "),
+    ],
+)
+def test_faults_are_named_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)) as caught:
+        small_recipe(tmp_path, **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_overrides_reach_every_level_with_their_types(tmp_path: Path) -> None:
+    overrides = (
+        "data.limit=3", "scales=[0.25, 1]", "ms_ssim=true", "codecs.simulcast jpeg.qualities=[5, [10, 20]]",
+        "codecs.1.of=avif", "anchors.0=single webp",
+    )  # fmt: skip
+    recipe = make_recipe(values(tmp_path), overrides)
+    assert (recipe.data.source, recipe.data.limit, recipe.scales) == (str(tmp_path), 3, (0.25, 1.0))
+    assert recipe.codecs[0].qualities == (5.0, (10.0, 20.0)) and recipe.codecs[1].of == "avif"
+    assert recipe.ms_ssim and recipe.anchors == ("single webp",)
+
+
+def test_overriding_data_by_a_folder_replaces_all_of_it(tmp_path: Path) -> None:
+    recipe = make_recipe(values(tmp_path, data={"source": "kodak", "limit": 2}), ["data=elsewhere"])
+    assert (recipe.data.source, recipe.data.limit) == ("elsewhere", None)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("limit", "write it as key=value"),
+        ("=3", "write it as key=value"),
+        ("data.limt=3", "unknown key 'limt', did you mean 'limit'?"),
+        ("date.limit=3", "there is no 'date'; keys there are name, data"),
+        ("name.x=3", "there is no 'name.x'"),
+        ("codecs.7.of=jpeg", "'7' is neither a name nor a number below 2; names are simulcast jpeg, "),
+        ("scales.x=1", "'x' is neither a name nor a number below 2"),
+        ("scales=[1, 2", "is not a YAML value"),
+        ("data.limit=many", "data.limit: "),
+    ],
+)
+def test_overrides_that_lead_nowhere_are_refused(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        make_recipe(values(tmp_path), [override])
+
+
+def test_the_given_values_stay_as_they_are(tmp_path: Path) -> None:
+    given = values(tmp_path, data={"source": "kodak"})
+    make_recipe(given, ["data.limit=3"])
+    assert given["data"] == {"source": "kodak"}

@@ -1,0 +1,118 @@
+"""The report: complete, with the rules named and no cell left blank."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from experiments.report import bd_grids, rd_grids, terminal_text, write_report
+from experiments.results import Failure, Results, load_results
+from experiments.tables import RULES, Tables
+from tests.experiments.small_run import QUALITIES
+
+EXPECTED = {"report.md", "records.csv", "bd_rate.csv", "rd_layer0.svg", "rd_layer0.png", "rd_layer1.svg", "rd_layer1.png"}
+
+
+@pytest.fixture
+def copied(small_results: Results, tmp_path: Path) -> Results:
+    folder = tmp_path / "small"
+    shutil.copytree(small_results.folder, folder)
+    return load_results(folder)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_report_holds_tables_curves_csv_and_json(copied: Results) -> None:
+    text = write_report(copied)
+    assert {path.name for path in copied.folder.iterdir()} >= EXPECTED
+    assert {path.name for path in (copied.folder / "compressai").iterdir()} == {
+        f"{codec}-layer{layer}.json" for codec in ("simulcast-jpeg", "single-webp") for layer in (0, 1)
+    }
+    report = (copied.folder / "report.md").read_text()
+    for words in ("rd_layer0.svg", "rd_layer1.svg", "BL x0.5", "EL1 x1", "simulcast jpeg", "optimize=True", *RULES):
+        assert words in report
+    assert "single webp" in text and str(copied.folder / "report.md") in text
+
+
+def test_a_report_from_the_folder_is_the_same_to_the_byte(copied: Results) -> None:
+    text = write_report(copied)
+    first = {path: path.read_bytes() for path in copied.folder.glob("*.*")}
+    assert write_report(copied.folder.parent) == text
+    assert {path: path.read_bytes() for path in copied.folder.glob("*.*")} == first
+
+
+def test_every_table_of_bd_rates_names_anchor_method_and_both_rules(copied: Results) -> None:
+    (grid,) = bd_grids(Tables(copied))
+    assert grid.title == "BD-rate in % of RGB PSNR (pchip) against simulcast jpeg: curve of averages / mean of images"
+    assert grid.header == ("codec", "BL x0.5", "EL1 x1") and [row[0] for row in grid.rows] == ["single webp"]
+    assert all(float(part) for cell in grid.rows[0][1:] for part in cell.split(" / "))
+    terminal = terminal_text(Tables(copied))
+    assert all(cell in terminal for cell in grid.rows[0])
+
+
+def test_a_cell_without_value_says_why_in_a_footnote(copied: Results) -> None:
+    kept = tuple(r for r in copied.records if (r.codec, r.quality) != ("single webp", QUALITIES[0]))
+    (grid,) = bd_grids(Tables(replace(copied, records=kept)))
+    assert grid.rows[0][1:] == ("none [1] / none [1]",) * 2
+    assert grid.notes == ("no image was measured at all qualities with both codecs",)
+    assert f"[1] {grid.notes[0]}" in terminal_text(Tables(replace(copied, records=kept)))
+    layer = rd_grids(Tables(replace(copied, records=kept)))[0]
+    assert layer.rows[-1] == ("single webp", "-", "-", "-", "-", "-", "-", "[2]") and len(layer.notes) == 2
+
+
+def test_absent_ms_ssim_is_explained(copied: Results) -> None:
+    grid = rd_grids(Tables(copied))[1]
+    assert {row[5] for row in grid.rows} == {"[1]"} and "switched off" in grid.notes[0]
+    measured = replace(copied, recipe=copied.recipe.model_copy(update={"ms_ssim": True}))
+    assert "side below 161" in rd_grids(Tables(measured))[1].notes[0]
+
+
+def test_failures_stand_in_the_terminal_and_in_the_report(copied: Results) -> None:
+    failures = tuple(Failure("single webp", 10.0, f"p{k}", "out of luck") for k in range(25))
+    text = write_report(replace(copied, failures=failures))
+    for shown in (text, (copied.folder / "report.md").read_text()):
+        assert "25 items have no record:" in shown and "and 5 more" in shown
+        assert "single webp, quality 10, p0: out of luck" in shown
+
+
+def test_without_anchors_the_terminal_shows_rates_and_distortions(copied: Results) -> None:
+    tables = Tables(replace(copied, recipe=copied.recipe.model_copy(update={"anchors": ()})))
+    text = terminal_text(tables, width=120)
+    assert "BL x0.5: means over the images" in text and f"{tables.points('single webp', 1)[0].psnr:.2f}" in text
+
+
+def test_csv_holds_every_layer_of_every_record_and_every_bd_rate(copied: Results) -> None:
+    write_report(copied)
+    records = rows(copied.folder / "records.csv")
+    assert len(records) == 2 * len(copied.records)
+    assert float(records[1]["psnr"]) == copied.records[0].layers[1].psnr
+    tables = Tables(copied)
+    for row in rows(copied.folder / "bd_rate.csv"):
+        value = tables.bd_cell(row["anchor"], row["codec"], int(row["layer"]), row["rule"]).value
+        assert value is not None and float(row["bd_rate_percent"]) == value
+    assert len(rows(copied.folder / "bd_rate.csv")) == 1 * 2 * len(RULES)
+
+
+def test_json_follows_compressais_schema(copied: Results) -> None:
+    write_report(copied)
+    values = json.loads((copied.folder / "compressai" / "single-webp-layer1.json").read_text())
+    assert values["name"] == "single webp" and "mean of 2 images" in values["aggregation"]
+    assert set(values["results"]) == {"psnr-rgb", "bpp", "encoding_time", "decoding_time"}  # MS-SSIM is off
+    assert values["results"]["bpp"] == [point.bpp for point in Tables(copied).points("single webp", 1)]
+
+
+def test_curves_are_drawn_and_what_is_missing_is_named(copied: Results) -> None:
+    kept = tuple(r for r in copied.records if (r.codec, r.quality) != ("single webp", QUALITIES[0]))
+    write_report(replace(copied, records=kept))
+    with Image.open(copied.folder / "rd_layer0.png") as picture:
+        assert picture.width > 600 and len(picture.convert("RGB").getcolors(2**24) or ()) > 20
+    assert "<svg" in (copied.folder / "rd_layer0.svg").read_text()[:1000]

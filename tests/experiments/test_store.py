@@ -1,0 +1,83 @@
+"""Records on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.record import LayerRecord, Provenance, Record
+from experiments.store import Store, digest_of
+
+RECORD = Record(
+    key="abc",
+    codec="simulcast jpeg",
+    quality=30.0,
+    image="kodim01",
+    image_sha256="0" * 64,
+    layers=(LayerRecord(24, 16, 100, 2.0833, 31.5, None), LayerRecord(48, 32, 300, 1.5625, math.inf, 0.98)),
+    encode_seconds=0.5,
+    decode_seconds=0.25,
+    files_sha256=("1" * 64, "2" * 64),
+    fingerprint={"pillow": "12"},
+    provenance=Provenance("layered bench", None, "Linux", 1),
+)
+
+
+@pytest.mark.parametrize("record", [RECORD, replace(RECORD, quality=(1.0, 2.5))])
+def test_a_record_comes_back_as_it_was_lossless_layers_included(tmp_path: Path, record: Record) -> None:
+    store = Store(tmp_path / "records")
+    assert store.load("abc") is None
+    store.save(record)
+    assert store.load("abc") == record
+
+
+def test_records_are_strict_json(tmp_path: Path) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    values = json.loads(RECORD.to_json(), parse_constant=refuse)
+    assert values["layers"][1]["psnr"] == "inf" and values["layers"][0]["ms_ssim"] is None
+
+
+def test_every_truncation_and_foreign_content_count_as_absent(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    whole = RECORD.to_json().encode()
+    other_schema = whole.replace(b'"schema": 1', b'"schema": 0')
+    missing_field = whole.replace(b'"codec"', b'"kodek"')
+    contents = [whole[:size] for size in range(0, len(whole) - 2, 7)]
+    for content in [*contents, other_schema, missing_field, b"[]", b"3", b"null", b"\xff\xfe"]:
+        store.path("abc").write_bytes(content)
+        assert store.load("abc") is None, content
+
+
+def test_a_record_under_another_ones_name_counts_as_absent(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(RECORD)
+    store.path("abc").rename(store.path("def"))
+    assert store.load("def") is None
+
+
+def test_a_failed_write_leaves_the_older_record_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.save(RECORD)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.save(replace(RECORD, encode_seconds=9.0))
+    monkeypatch.undo()
+    assert store.load("abc") == RECORD
+    assert [path.name for path in tmp_path.iterdir()] == ["abc.json"]
+
+
+def test_digests_depend_on_values_and_not_on_the_order_of_keys() -> None:
+    assert digest_of({"a": 1, "b": [1, 2]}) == digest_of({"b": [1, 2], "a": 1})
+    assert digest_of({"a": 1, "b": [1, 2]}) != digest_of({"a": 1, "b": [2, 1]})

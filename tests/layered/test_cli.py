@@ -1,0 +1,382 @@
+"""The command line: real files in and out, one-line errors, exit codes, quick answers."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layered import stream
+from layered.cli import run
+from layered.codec import LayeredCodec
+from layered.commands.failures import explain
+from layered.errors import CorruptStream
+from layered.image import load_image, resize8, save_image
+from layered.weights.store import save_codec
+from tests.conftest import smooth_picture
+
+WIDTH, HEIGHT = 40, 28
+
+
+@pytest.fixture(scope="session")
+def weights(tiny_codec: LayeredCodec, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint file of the tiny codec."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_codec(tiny_codec, path, "tiny", half=False)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def encoded(tiny_codec: LayeredCodec) -> bytes:
+    """The stream of a.png."""
+    return tiny_codec.encode(smooth_picture(HEIGHT, WIDTH))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoded: bytes) -> Path:
+    """The working directory, holding a.png and its stream a.lyr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LAYERED_DEBUG", raising=False)
+    save_image(smooth_picture(HEIGHT, WIDTH), "a.png")
+    Path("a.lyr").write_bytes(encoded)
+    return tmp_path
+
+
+Errors = Callable[[], str]
+
+
+@pytest.fixture
+def error_line(capsys: pytest.CaptureFixture[str]) -> Errors:
+    """The one line on standard error, checked to be one and to start with `error: `."""
+
+    def read() -> str:
+        text = capsys.readouterr().err
+        assert text.startswith("error: ") and text.count("\n") == 1, text
+        return text
+
+    return read
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+# Quick answers
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["info", "a.lyr"], ["weights"], ["encode", "missing.png", "b.lyr"]]
+)
+def test_what_needs_no_model_answers_without_loading_torch(place: Path, arguments: list[str]) -> None:
+    heavy = {"torch", "compressai", "lightning", "pandas", "matplotlib"}
+    seen = f"str({heavy} & sys.modules.keys())"
+    script = f"import sys; from layered.cli import run; run({arguments}); sys.exit({seen})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "set()"
+
+
+def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("encode", "decode", "info", "train", "bench", "report", "weights"))
+
+
+# encode and decode
+
+
+def test_decoding_writes_the_pictures_of_the_python_api(
+    place: Path, weights: str, tiny_codec: LayeredCodec
+) -> None:
+    picture = load_image("a.png")
+    assert run(["encode", "a.png", "b.lyr", "--weights", weights, "--quality", "1,2,3"]) == 0
+    data = Path("b.lyr").read_bytes()
+    assert data == tiny_codec.encode(picture, quality=(1.0, 2.0, 3.0))
+    assert run(["decode", "b.lyr", "all", "--layer", "all", "--weights", weights]) == 0
+    for layer, expected in enumerate(tiny_codec.decode(data)):
+        assert np.array_equal(load_image(f"all/b.layer{layer}.png"), expected)
+    assert run(["decode", "b.lyr", "top.png", "--weights", weights]) == 0
+    assert np.array_equal(load_image("top.png"), expected)
+    assert run(["decode", "b.lyr", "base_{layer}.bmp", "--layer", "0", "--weights", weights]) == 0
+    assert np.array_equal(load_image("base_0.bmp"), tiny_codec.decode(data)[0])
+
+
+def test_pipes_carry_the_same_bytes_as_files(
+    place: Path, weights: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    pipe(monkeypatch, Path("a.png").read_bytes())
+    assert run(["encode", "-", "-", "--weights", weights]) == 0
+    data = capfdbinary.readouterr().out
+    assert data == Path("a.lyr").read_bytes()
+    pipe(monkeypatch, data)
+    assert run(["decode", "-", "-", "--weights", weights]) == 0
+    shown = load_image(io.BytesIO(capfdbinary.readouterr().out))
+    assert run(["decode", "a.lyr", "b.png", "--weights", weights]) == 0
+    assert np.array_equal(shown, load_image("b.png"))
+
+
+def test_a_target_size_is_kept(place: Path, weights: str) -> None:
+    save_image(smooth_picture(48, 64), "big.png")
+    assert run(["encode", "big.png", "low.lyr", "--weights", weights, "--quality", "1"]) == 0
+    allowed = Path("low.lyr").stat().st_size + 60
+    assert run(["encode", "big.png", "b.lyr", "--weights", weights, "--target-bytes", str(allowed)]) == 0
+    assert Path("low.lyr").stat().st_size < Path("b.lyr").stat().st_size <= allowed
+    bpp = (allowed + 0.5) * 8 / (48 * 64)
+    assert run(["encode", "big.png", "c.lyr", "--weights", weights, "--target-bpp", str(bpp)]) == 0
+    assert Path("c.lyr").read_bytes() == Path("b.lyr").read_bytes()
+
+
+def test_exact_reaches_the_stream(place: Path, weights: str) -> None:
+    assert (
+        run(["encode", "a.png", "b.lyr", "--weights", weights, "--exact", "--layers", "1", "--no-verify"])
+        == 0
+    )
+    header = stream.parse(Path("b.lyr").read_bytes()).header
+    assert header.exact and header.layers == 1
+
+
+def test_decoding_to_any_size_goes_beyond_the_top_layer(
+    place: Path, weights: str, tiny_codec: LayeredCodec
+) -> None:
+    assert run(["decode", "a.lyr", "b.png", "--size", "61x45", "--weights", weights]) == 0
+    shown = load_image("b.png")
+    assert np.array_equal(shown, tiny_codec.render(Path("a.lyr").read_bytes(), 61, 45))
+    assert np.mean(np.abs(shown.astype(int) - resize8(load_image("a.png"), 61, 45))) < 40
+
+
+def test_a_folder_is_done_but_for_its_bad_files(
+    place: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("in/one.png", "in/two.bmp", "in/two.png"):
+        Path("in").mkdir(exist_ok=True)
+        save_image(smooth_picture(16, 16), name)
+    Path("in/bad.jpg").write_bytes(b"no picture")
+    Path("in/notes.txt").write_text("not taken")
+    assert run(["encode", "in", "streams", "--layers", "1", "--weights", weights]) == 1
+    shown = capsys.readouterr().err
+    assert "1 of 4 files failed" in shown and "in/bad.jpg: not an image" in shown.splitlines()[-1]
+    names = ["one.lyr", "two.bmp.lyr", "two.png.lyr"]
+    assert sorted(path.name for path in Path("streams").iterdir()) == names
+
+    assert all(stream.parse(path.read_bytes()) for path in Path("streams").iterdir())
+    Path("streams/one.lyr").write_bytes(b"damaged")
+    assert run(["decode", "streams", "out", "--weights", weights]) == 1
+    assert sorted(path.name for path in Path("out").iterdir()) == ["two.bmp.png", "two.png.png"]
+    assert "streams/one.lyr" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_damaged_tail_is_dropped_only_when_asked(
+    place: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cut.lyr").write_bytes(Path("a.lyr").read_bytes()[:-3])
+    assert run(["decode", "cut.lyr", "b.png", "--weights", weights]) == 2
+    assert "error: cut.lyr: layer 2" in capsys.readouterr().err and not Path("b.png").exists()
+    assert run(["decode", "cut.lyr", "b.png", "--lenient", "--weights", weights]) == 0
+    assert "warning: cut.lyr: the tail was dropped" in capsys.readouterr().err
+    assert load_image("b.png").shape == (HEIGHT // 2, WIDTH // 2, 3)
+
+
+# info
+
+
+def test_info_reports_what_the_stream_holds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = Path("a.lyr").read_bytes()
+    parsed = stream.parse(data)
+    assert run(["info", "a.lyr", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [layer["accumulated"] for layer in facts["layers"]] == list(parsed.ends)
+    assert (facts["width"], facts["height"], facts["file_bytes"]) == (WIDTH, HEIGHT, len(data))
+    assert facts["model"] == parsed.header.digest.hex() and facts["weights"] is None
+
+    Path("cut.lyr").write_bytes(data[: parsed.ends[0]])
+    assert run(["info", "cut.lyr"]) == 0
+    text = capsys.readouterr().out
+    assert f"{WIDTH}x{HEIGHT} in 3 layers, cut after 1 of 3" in text
+    assert text.splitlines()[-1].split()[:3] == ["0", str(WIDTH // 4), str(HEIGHT // 4)]
+
+
+# train, bench, report
+
+
+def test_what_was_trained_encodes_and_what_was_measured_is_reported_again(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pictures").mkdir()
+    save_image(smooth_picture(48, 48), "pictures/p.png")
+    Path("tiny.yaml").write_text(TRAINING)
+    assert run(["train", "tiny.yaml", "--set", "phases.0.steps=2"]) == 0
+    trained = capsys.readouterr().out.strip()
+    assert run(["encode", "a.png", "b.lyr", "--weights", trained, "--layers", "1"]) == 0
+    assert run(["decode", "b.lyr", "b.png", "--weights", trained]) == 0
+
+    Path("measure.yaml").write_text(MEASURING)
+    capsys.readouterr()
+    assert run(["bench", "measure.yaml", "--workers", "0", "--set", "scales=[0.5, 1]"]) == 0
+    shown = capsys.readouterr().out
+    written = Path("out/measure/report.md").read_text()
+    Path("out/measure/report.md").unlink()
+    assert run(["report", "out/measure"]) == 0
+    assert capsys.readouterr().out == shown
+    assert Path("out/measure/report.md").read_text() == written
+
+    Path("pictures/q.png").write_bytes(Path("pictures/p.png").read_bytes()[:-40])
+    assert run(["bench", "measure.yaml", "--workers", "0", "--set", "scales=[0.5, 1]"]) == 1
+
+
+TRAINING = """
+name: tiny
+model: {base: {name: mean-scale, N: 8, M: 8}}
+data: {folder: pictures}
+phases: [{name: base, kind: base, steps: 1, batch: 1, patch: 32}]
+accelerator: cpu
+"""
+MEASURING = """
+name: measure
+data: pictures
+codecs: [{name: jpeg, codec: simulcast, of: jpeg, qualities: [20, 60]}]
+ms_ssim: false
+"""
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("encode missing.png b.lyr", "missing.png: no such file"),
+        ("encode a.lyr b.lyr", "not an image"),
+        ("encode a.png b.lyr --weights nonesuch", "unknown weights 'nonesuch'"),
+        ("encode a.png b.lyr --weights a.png", "a.png"),
+        ("encode a.png b.lyr --layers 0.5,0.25", "must increase"),
+        ("encode a.png b.lyr --layers 0.5,0.5", "must increase"),
+        ("encode a.png b.lyr --layers 0,1", "above 0"),
+        ("encode a.png b.lyr --layers 1,2", "at most 1"),
+        ("encode a.png b.lyr --layers nan", "above 0"),
+        ("encode a.png b.lyr --layers half", "--layers: 'half'"),
+        ("encode a.png b.lyr --quality 1,2", "2 numbers for 3 layers"),
+        ("encode a.png b.lyr --quality good", "--quality: 'good'"),
+        ("encode a.png b.lyr --quality 1e9 --weights WEIGHTS", "is outside 1 to 3"),
+        ("encode a.png b.lyr --quality nan --weights WEIGHTS", "is outside 1 to 3"),
+        ("encode a.png b.lyr --quality 1 --target-bpp 1", "exclude one another"),
+        ("encode a.png b.lyr --target-bytes 0", "--target-bytes must be at least 1"),
+        ("encode a.png b.lyr --target-bpp -1", "--target-bpp must be above 0"),
+        ("encode a.png b.lyr --target-bytes 20 --weights WEIGHTS", "the lowest quality already needs"),
+        ("encode a.png b.lyr --device nonesuch --weights WEIGHTS", "--device nonesuch"),
+        ("encode a.png a.png --weights WEIGHTS", "would replace the input"),
+        ("encode empty b.lyr", "no file in this folder"),
+        ("encode . a.png", "must be a folder"),
+        ("encode a.png", "Missing argument 'OUT'"),
+        ("encode a.png b.lyr --colour", "No such option"),
+        ("decode a.lyr b.png", "written with weights"),
+        ("decode a.png b.png", "a.png: not a layered stream"),
+        ("decode missing.lyr b.png", "missing.lyr: no such file"),
+        ("decode a.lyr b.xyz --weights WEIGHTS", "unknown image ending '.xyz'"),
+        ("decode a.lyr b.png --layer 3 --weights WEIGHTS", "holds layers 0 to 2"),
+        ("decode a.lyr b.png --layer top", "--layer: 'top'"),
+        ("decode a.lyr b.png --layer all", "needs a folder"),
+        ("decode a.lyr - --layer all", "needs a folder"),
+        ("decode a.lyr b.png --size 10", "--size: '10'"),
+        ("decode a.lyr b.png --size 0x9 --weights WEIGHTS", "size 0x9"),
+        ("decode a.lyr b.png --size 9x9 --layer 0", "exclude one another"),
+        ("info missing.lyr", "missing.lyr: no such file"),
+        ("info empty", "empty: is a directory"),
+        ("info a.png", "a.png: not a layered stream"),
+        ("train nonesuch", "nonesuch"),
+        ("train compass_small --set colour=green", "colour"),
+        ("train compass_small --set phases.0.nonesuch=1", "nonesuch"),
+        ("bench nonesuch", "nonesuch"),
+        ("bench keys.yaml", "colour"),
+        ("bench demo --set nonesuch=1", "nonesuch"),
+        ("report empty", "empty"),
+        ("weights describe nonesuch", "unknown weights 'nonesuch'"),
+        ("weights export nonesuch b.safetensors", "unknown weights 'nonesuch'"),
+        ("nonesuch", "No such command"),
+    ],
+)
+def test_bad_input_gets_one_line_and_code_2(
+    place: Path, weights: str, arguments: str, message: str, error_line: Errors
+) -> None:
+    Path("empty").mkdir()
+    Path("keys.yaml").write_text("colour: green\n")
+    held = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    assert run(arguments.replace("WEIGHTS", weights).split()) == 2
+    assert message in error_line()
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()} == held
+
+
+def test_debugging_shows_where(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERED_DEBUG", "1")
+    with pytest.raises(CorruptStream):
+        run(["info", "a.png"])
+
+
+@pytest.mark.parametrize("arguments", ["encode a.png old.png", "decode a.lyr old.png"])
+def test_a_full_disk_leaves_the_old_file_and_no_half_one(
+    place: Path, weights: str, arguments: str, monkeypatch: pytest.MonkeyPatch, error_line: Errors
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "old.png")
+
+    Path("old.png").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", full)
+    assert run([*arguments.split(), "--weights", weights]) == 1
+    assert error_line() == "error: old.png: no space left on device\n"
+    assert Path("old.png").read_bytes() == b"old" and leftovers(place) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device that is always full")
+def test_a_full_device_is_reported_and_not_replaced(place: Path, weights: str, error_line: Errors) -> None:
+    assert run(["encode", "a.png", "/dev/full", "--weights", weights]) == 1
+    assert "no space left on device" in error_line()
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        importlib.import_module("skimage")
+    assert "pip install 'layered[demo]'" in explain(caught.value)
+
+
+def test_running_out_of_memory_is_one_line(
+    place: Path, weights: str, monkeypatch: pytest.MonkeyPatch, error_line: Errors
+) -> None:
+    def greedy(*_: object, **__: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(LayeredCodec, "encode", greedy)
+    assert run(["encode", "a.png", "b.lyr", "--weights", weights]) == 1
+    assert error_line() == "error: out of memory\n"
+
+
+def test_ctrl_c_while_writing_loses_nothing_and_gives_code_130(
+    place: Path, weights: str, monkeypatch: pytest.MonkeyPatch, error_line: Errors
+) -> None:
+    Path("old.lyr").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert run(["encode", "a.png", "old.lyr", "--weights", weights]) == 130
+    assert error_line() == "error: interrupted\n"
+    assert Path("old.lyr").read_bytes() == b"old" and leftovers(place) == []
+
+
+def test_a_reader_that_goes_away_is_no_error_message(place: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "layered", "info", "a.lyr"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -1,0 +1,153 @@
+"""The layered codec: what is decoded is what was encoded, at every size and layer count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layered import stream
+from layered.codec import LayeredCodec
+from layered.errors import CorruptStream, OptionError, WrongModel
+from layered.image import layer_sizes
+from tests.conftest import make_codec, smooth_picture, tiny_spec
+
+SCALES = {
+    1: (1.0,),
+    2: (0.5, 1.0),
+    3: (0.25, 0.5, 1.0),
+    5: (0.2, 0.4, 0.6, 0.8, 1.0),
+    9: tuple(k / 9 for k in range(1, 10)),
+}
+
+
+@pytest.mark.parametrize("layers", SCALES)
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 5), (64, 64), (65, 63), (33, 21)])
+def test_decoding_gives_the_encoders_pictures(tiny_codec: LayeredCodec, size: tuple[int, int], layers: int) -> None:
+    width, height = size
+    data = tiny_codec.encode(smooth_picture(height, width), SCALES[layers], quality=2.0, verify=True)
+    pictures = tiny_codec.decode(data)
+    assert [(p.shape[1], p.shape[0]) for p in pictures] == list(layer_sizes(width, height, SCALES[layers]))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.floats(1, 3), st.booleans())
+def test_any_size_and_quality_round_trips(width: int, height: int, quality: float, exact: bool) -> None:
+    codec = _CODEC
+    data = codec.encode(smooth_picture(height, width), (0.3, 0.77, 1.0), quality, exact=exact, verify=False)
+    assert codec.decode(data)[-1].shape == (height, width, 3)
+    assert [np.array_equal(a, b) for a, b in zip(codec.decode(data), codec.decode(data), strict=True)] == [True] * 3
+
+
+_CODEC = make_codec(tiny_spec())
+
+
+@pytest.mark.parametrize("base", ["mean-scale", "factorized"])
+@pytest.mark.parametrize("predictor", ["liff", "liif", "bicubic"])
+def test_every_base_works_under_every_predictor(base: str, predictor: str) -> None:
+    codec = make_codec(tiny_spec(base, predictor))
+    image = smooth_picture(48, 50)
+    base, top = codec.decode(codec.encode(image, (0.5, 1.0), 3.0))
+    assert (base.shape, top.shape) == ((24, 25, 3), (48, 50, 3))
+    if predictor != "liif":  # which answers noise before its training; the others start as interpolation
+        assert np.mean((top.astype(float) - image) ** 2) < np.mean((image - image.mean()) ** 2)
+
+
+def test_higher_quality_spends_more_and_errs_less(tiny_codec: LayeredCodec) -> None:
+    image = smooth_picture(96, 96)
+    sizes, errors = [], []
+    for quality in (1.0, 1.5, 2.0, 3.0):
+        data = tiny_codec.encode(image, (1.0,), quality)
+        sizes.append(len(data))
+        errors.append(np.mean((tiny_codec.decode(data)[0].astype(float) - image) ** 2))
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
+
+
+def test_a_prefix_of_layers_decodes_to_the_same_pictures(tiny_codec: LayeredCodec) -> None:
+    data = tiny_codec.encode(smooth_picture(40, 56), (0.25, 0.5, 1.0), 2.0)
+    whole = tiny_codec.decode(data)
+    for count, end in enumerate(stream.parse(data).ends, start=1):
+        part = tiny_codec.decode(data[:end])
+        assert len(part) == count
+        assert all(np.array_equal(a, b) for a, b in zip(part, whole, strict=False))
+        assert len(tiny_codec.decode(data, layers=count)) == count
+
+
+def test_threads_do_not_change_a_bit(tiny_codec: LayeredCodec) -> None:
+    image = smooth_picture(70, 90)
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            data = tiny_codec.encode(image, (0.5, 1.0), 2.5)
+            results.append((data, [p.tobytes() for p in tiny_codec.decode(data)]))
+    finally:
+        torch.set_num_threads(threads)
+    assert results[0] == results[1]
+
+
+def test_without_onednn_symbols_are_equal_and_exact_pictures_identical(tiny_codec: LayeredCodec) -> None:
+    image = smooth_picture(70, 90)
+    for exact in (False, True):
+        data = tiny_codec.encode(image, (0.5, 1.0), 2.5, exact=exact)
+        pictures = tiny_codec.decode(data)
+        with torch.backends.mkldnn.flags(enabled=False):
+            others = tiny_codec.decode(data)
+        difference = [np.abs(a.astype(int) - b) for a, b in zip(pictures, others, strict=True)]
+        assert max(d.max() for d in difference) <= (0 if exact else 1)
+
+
+def test_streams_of_other_weights_are_refused(tiny_codec: LayeredCodec) -> None:
+    other = make_codec(tiny_spec(), seed=5)
+    with pytest.raises(WrongModel):
+        other.decode(tiny_codec.encode(smooth_picture(16, 16), (1.0,), 1.0))
+
+
+def test_a_repaired_checksum_does_not_hide_a_damaged_payload(tiny_codec: LayeredCodec) -> None:
+    data = tiny_codec.encode(smooth_picture(32, 32), (1.0,), 2.0)
+    parsed = stream.parse(data)
+    payload = parsed.chunks[0].payload
+    for at in range(len(payload)):
+        damaged = payload[:at] + bytes([payload[at] ^ 0x10]) + payload[at + 1 :]
+        chunk = stream.Chunk(parsed.chunks[0].width, parsed.chunks[0].height, parsed.chunks[0].quality, damaged)
+        with pytest.raises(CorruptStream):
+            tiny_codec.decode(stream.pack(parsed.header, [chunk]))
+
+
+def test_a_huge_size_on_a_tiny_payload_is_refused_before_memory_is_taken(tiny_codec: LayeredCodec) -> None:
+    parsed = stream.parse(tiny_codec.encode(smooth_picture(32, 32), (1.0,), 2.0))
+    header = stream.Header(stream.VERSION, tiny_codec.digest, 8192, 8192, 1, False)
+    chunk = stream.Chunk(8192, 8192, 2.0, parsed.chunks[0].payload)
+    with pytest.raises(CorruptStream):
+        tiny_codec.decode(stream.pack(header, [chunk]))
+
+
+def test_the_byte_target_is_met_and_used(tiny_codec: LayeredCodec) -> None:
+    image = smooth_picture(96, 96)
+    low, high = (len(tiny_codec.encode(image, (0.5, 1.0), q)) for q in tiny_codec.quality_range)
+    target = (low + high) // 2
+    data = tiny_codec.encode_to_bytes(image, (0.5, 1.0), target)
+    assert 0.9 * target < len(data) <= target
+    with pytest.raises(OptionError, match="lowest quality"):
+        tiny_codec.encode_to_bytes(image, (0.5, 1.0), 20)
+
+
+def test_render_continues_past_the_top_layer(tiny_codec: LayeredCodec) -> None:
+    data = tiny_codec.encode(smooth_picture(20, 30), (0.5, 1.0), 3.0)
+    assert tiny_codec.render(data, 61, 45).shape == (45, 61, 3)
+    assert np.array_equal(tiny_codec.render(data, 15, 10), tiny_codec.decode(data)[0])
+
+
+@pytest.mark.parametrize("scales", [(), (0.5, 0.5), (1.0, 0.5), (0.0, 1.0), (-1.0, 1.0), (float("nan"),), (1.5,)])
+def test_bad_scales_are_named(tiny_codec: LayeredCodec, scales: tuple[float, ...]) -> None:
+    with pytest.raises(OptionError, match="scale"):
+        tiny_codec.encode(smooth_picture(8, 8), scales)
+
+
+@pytest.mark.parametrize("quality", [0.9, 3.1, float("nan"), (1.0, 2.0, 3.0)])
+def test_bad_qualities_are_named(tiny_codec: LayeredCodec, quality: float) -> None:
+    with pytest.raises(OptionError, match="qualit"):
+        tiny_codec.encode(smooth_picture(8, 8), (0.5, 1.0), quality)

@@ -1,0 +1,135 @@
+"""Training: a run that was stopped ends in the weights of one that was not, to the bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import layered
+from layered.errors import RecipeError
+from layered.image import save_image
+from layered.training.loop import Run, train
+from layered.training.recipe import TrainingRecipe, load_recipe
+from tests.conftest import smooth_picture, tiny_spec
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> TrainingRecipe:
+    folder = tmp_path_factory.mktemp("pictures")
+    for k in range(3):
+        save_image(smooth_picture(72, 80, seed=k), folder / f"{k}.png")
+    layers = [[0.25, 0.25], [0.25, 0.5], [0.5, 1.0]]
+    common = {"steps": 4, "batch": 2, "lr": 1e-3}
+    phases = [
+        {"name": "base", "kind": "base", "patch": 32, "init": "wavelet", "scales": [[0.5, 1.0]], **common},
+        {"name": "residual", "kind": "residual", "patch": 64, "init": "base", "scales": layers, **common},
+        {"name": "predictor", "kind": "predictor", "patch": 32, "scales": [[0.5, 1.0]], **common},
+        {"name": "joint", "kind": "joint", "patch": 64, "scales": layers, "schedule": "cosine", **common},
+    ]
+    values = {"name": "tiny", "model": tiny_spec().model_dump(), "data": {"folder": str(folder)}, "phases": phases,
+              "threads": 1, "log_every": 1, "checkpoint_seconds": 1e-9}  # fmt: skip
+    return TrainingRecipe.model_validate(values)
+
+
+@pytest.fixture(scope="module")
+def whole(recipe: TrainingRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(recipe, tmp_path_factory.mktemp("whole"))
+
+
+class Killed(BaseException):
+    """Stands for a signal that leaves no time to save anything."""
+
+
+@pytest.mark.parametrize("stop", [1, 6, 11, 14])
+def test_a_run_killed_and_resumed_ends_in_the_same_bits(
+    recipe: TrainingRecipe, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    steps = 0
+    descend = Run._descend
+
+    def dying(self: Run, *arguments: object) -> dict[str, float]:
+        nonlocal steps
+        steps += 1
+        if steps == stop:
+            raise Killed
+        return descend(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Run, "_descend", dying)
+    with pytest.raises(Killed):
+        train(recipe, tmp_path)
+    monkeypatch.undo()
+    resumed = load_file(train(recipe, tmp_path))
+    expected = load_file(whole)
+    assert resumed.keys() == expected.keys()
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+def test_every_phase_changes_its_own_part_only(recipe: TrainingRecipe, whole: Path, tmp_path: Path) -> None:
+    start = str(whole.parent / "state.pt")
+    before = torch.load(start, weights_only=True)["model"]
+    parts = {"base": "base.", "residual": "enhancement.residual.", "predictor": "enhancement.predictor.",
+             "joint": "enhancement."}  # fmt: skip
+    for phase, part in parts.items():
+        phases = tuple(p.model_copy(update={"init": "keep"}) for p in recipe.phases)
+        run = recipe.model_copy(update={"only": (phase,), "start": (start,), "phases": phases})
+        train(run, tmp_path / phase)
+        after = torch.load(tmp_path / phase / "state.pt", weights_only=True)["model"]
+        changed = {name for name in after if not torch.equal(after[name], before[name])}
+        tables = ("_quantized_cdf", "_offset", "_cdf_length", "quantiles", "scale_table")
+        changed = {name for name in changed if not name.endswith(tables)}
+        assert changed and all(name.startswith(part) for name in changed)
+
+
+def test_trained_weights_code_pictures(whole: Path) -> None:
+    codec = layered.load(whole)
+    data = codec.encode(smooth_picture(50, 70), (0.25, 0.5, 1.0), 2.0)
+    assert codec.decode(data)[-1].shape == (50, 70, 3)
+
+
+def test_the_weights_file_says_how_it_was_trained(recipe: TrainingRecipe, whole: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(whole, framework="pt") as file:
+        training = json.loads(file.metadata()["training"])
+    assert TrainingRecipe.model_validate(training["recipe"]) == recipe
+    assert training["steps"] == {"base": 4, "residual": 4, "predictor": 4, "joint": 4}
+
+
+def test_curves_hold_a_line_for_each_step(whole: Path) -> None:
+    lines = [json.loads(line) for line in (whole.parent / "curves.jsonl").read_text().splitlines()]
+    assert [(line["phase"], line["step"]) for line in lines] == [
+        (phase, step) for phase in ("base", "residual", "predictor", "joint") for step in range(1, 5)
+    ]
+
+
+def test_the_rate_distortion_loss_falls(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    phase = recipe.phases[0].model_copy(update={"steps": 40, "init": "default", "lr": 3e-3})
+    train(recipe.model_copy(update={"phases": (phase,)}), tmp_path)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+
+
+def test_another_recipe_in_the_same_folder_is_refused(recipe: TrainingRecipe, whole: Path) -> None:
+    with pytest.raises(RecipeError, match="other settings"):
+        train(recipe.model_copy(update={"seed": 9}), whole.parent)
+
+
+def test_unknown_keys_and_values_of_recipes_are_named(tmp_path: Path) -> None:
+    for override, word in [("phases.0.stepz=3", "stepz"), ("phases.0.lr=-1", "lr"), ("phases.9.lr=1", "9"),
+                           ("model.base.name=3", "name"), ("nonsense", "key=value"), ("only=[x]", "x")]:  # fmt: skip
+        with pytest.raises(RecipeError, match=word):
+            load_recipe("compass_small", [override])
+    with pytest.raises(RecipeError, match="compass_small"):
+        load_recipe("no_such_recipe")
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(RecipeError, match="YAML"):
+        load_recipe(tmp_path / "bad.yaml")
+
+
+def test_a_missing_data_folder_is_named(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="nowhere"):
+        train(recipe.model_copy(update={"data": recipe.data.model_copy(update={"folder": "nowhere"})}), tmp_path)
