@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from baselines.fingerprint import source_digest
@@ -25,9 +26,14 @@ _SOURCES = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=4)
 def load_codec(weights: str, device: str) -> LayeredCodec:
-    """The codec with these weights, loaded once per process."""
+    """The codec with these weights, loaded once per process, and again when their file has changed."""
+    path = Path(weights)
+    return _load(weights, device, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=4)
+def _load(weights: str, device: str, changed: int) -> LayeredCodec:
     import layered
 
     return layered.load(weights, device=device)

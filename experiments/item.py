@@ -74,6 +74,8 @@ def measure(item: Item) -> Record:
     Raises LayeredError, and whatever a codec raises.
     """
     codec = _codec(item.spec, item.device)
+    if dict(codec.fingerprint()) != dict(item.fingerprint):
+        raise LayeredError(f"{item.spec.name}: weights, library or code changed after the run began; run it again")
     image = item.picture.load()
     sizes = layer_sizes(image.shape[1], image.shape[0], item.scales)
     start = time.perf_counter()

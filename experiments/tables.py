@@ -20,6 +20,8 @@ Mean of images: each image's curves are compared, and the percentages averaged."
 
 SMALL_OVERLAP = 0.5
 NAMED_IMAGES = 3
+MOST = 0.9
+"""Share of the images that must have a BD-rate of their own: a mean over the few that do would mislead."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ class Tables:
         if not faults:
             return Cell(mean(values))
         names = ", ".join(list(faults)[:NAMED_IMAGES]) + (" and others" if len(faults) > NAMED_IMAGES else "")
-        note = f"without {len(faults)} of {len(images)} images ({names}): {next(iter(faults.values()))}"
-        return Cell(mean(values) if values else None, (note,))
+        reason = f"{len(faults)} of {len(images)} images ({names}): {next(iter(faults.values()))}"
+        if len(values) < MOST * len(images):
+            return Cell(None, (f"no mean, because of {reason}",))
+        return Cell(mean(values), (f"without {reason}",))
 
     def _curve(self, codec: str, layer: int, images: list[str]) -> Curve:
         def average(value: Callable[[Record], float], quality: Quality) -> float:

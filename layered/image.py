@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ MAX_SIDE = 32768
 MAX_PIXELS = 2**28
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".ppm": "PPM",
             ".tif": "TIFF", ".tiff": "TIFF"}  # fmt: skip
-_LOSSLESS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
+_OPTIONS: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
 
 
 def load_image(source: str | Path | IO[bytes]) -> Image8:
@@ -88,7 +89,7 @@ def save_image(image: Image8, path: str | Path) -> None:
         raise ImageError(f"{path}: unknown image ending {path.suffix!r}; use one of {', '.join(sorted(_FORMATS))}")
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        Image.fromarray(image).save(aside, format=kind, **_LOSSLESS.get(kind, {}))
+        Image.fromarray(image).save(aside, format=kind, **_OPTIONS.get(kind, {}))
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -104,7 +105,7 @@ def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
         raise OptionError("at least one layer scale is needed, for example 0.25,0.5,1")
     if not all(0 < value <= 1 for value in values):
         raise OptionError(f"layer scales must be above 0 and at most 1, got {values}")
-    if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+    if any(b <= a for a, b in pairwise(values)):
         raise OptionError(f"layer scales must increase from the base layer up, got {values}")
     return values
 

@@ -17,7 +17,8 @@ class Rounding(Protocol):
     exact: True when the result is what a decoder would hold; entropy parameters are then float64.
     """
 
-    exact: bool
+    @property
+    def exact(self) -> bool: ...
 
     def __call__(self, centred: Tensor) -> tuple[Tensor, Tensor]:
         """Latents minus their offset -> (values for synthesis, points for the likelihood), same shape."""

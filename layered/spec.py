@@ -24,8 +24,8 @@ class TransformSpec(_Strict):
     """A layer with its own transforms: name in BASE_LAYERS, width N, M latent channels."""
 
     name: str = "mean-scale"
-    N: int = Field(128, ge=3, le=1024)
-    M: int = Field(192, ge=3, le=1024)
+    N: int = Field(default=128, ge=3, le=1024)
+    M: int = Field(default=192, ge=3, le=1024)
 
 
 class EnhancementSpec(_Strict):
@@ -97,7 +97,8 @@ def _layer(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
 
 def explain(error: ValidationError) -> str:
     """One line for the first thing that pydantic found wrong, and how many more there are."""
-    first = error.errors()[0]
+    # A misspelt key also makes the right one missing: name the misspelt one.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"]) or "top level"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{where}: {first['msg']}{more}"

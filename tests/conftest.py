@@ -13,6 +13,8 @@ from layered.image import Image8
 from layered.spec import CodecSpec, build
 from layered.weights.store import digest_of
 
+torch.set_num_threads(1)  # on busy cores a second thread only waits
+
 LAMBDAS = (0.0018, 0.0067, 0.025)
 
 
@@ -23,7 +25,8 @@ def smooth_picture(height: int, width: int, seed: int = 0) -> Image8:
     waves = [np.sin(x / (5 + 3 * k) + k) + np.cos(y / (7 + 2 * k)) for k in range(3)]
     edges = ((x // 9 + y // 11) % 2)[..., None] * 0.5
     levels = 128 + 45 * np.stack(waves, axis=-1) + 40 * edges + rng.normal(0, 3, (height, width, 3))
-    return np.clip(levels, 0, 255).astype(np.uint8)
+    picture: Image8 = np.clip(levels, 0, 255).astype(np.uint8)
+    return picture
 
 
 def make_codec(spec: CodecSpec, seed: int = 0) -> LayeredCodec:

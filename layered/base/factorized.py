@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from compressai.models.google import FactorizedPrior
 from compressai.registry import register_model
 from torch import Tensor
 
 from layered.base.gain import RateGains
-from layered.base.transforms import STRIDE, ceil_div, pad_to_stride
+from layered.base.transforms import TransformLayer
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import code_bottleneck, read_bottleneck, write_bottleneck
-from layered.layer import Coded, Context, Latents, Layer, in_double
+from layered.layer import Coded, Context, Latents
 from layered.rounding import Rounding
 
 __all__ = ["Factorized"]
 
 
 @register_model("layered-factorized")
-class Factorized(FactorizedPrior, Layer):  # type: ignore[misc]
+class Factorized(FactorizedPrior, TransformLayer):
     """Base layer without hyperprior: transforms of width N, M latent channels under a learned static density.
 
     With one lambda its parameters, names and pictures are those of CompressAI's `bmshj2018_factorized`.
@@ -33,28 +32,18 @@ class Factorized(FactorizedPrior, Layer):  # type: ignore[misc]
         self.lambdas = self.gains.lambdas
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
-        return Latents((self.gains.apply_gain(self.g_a(pad_to_stride(image)), context.quality),))
+        return Latents((self.scaled_latents(image, context.quality),))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
         y_hat, bits = code_bottleneck(self.entropy_bottleneck, latents.parts[0], rounding)
         return Coded(Latents((y_hat,)), bits)
-
-    def synthesise(self, latents: Latents, context: Context) -> Tensor:
-        y_hat = self.gains.remove_gain(latents.parts[0], context.quality)
-        image = in_double(self.g_s, y_hat) if context.exact else self.g_s(y_hat.to(self.dtype))
-        return image[..., : context.height, : context.width]
 
     def write(self, latents: Latents, context: Context) -> bytes:
         return join_strings((write_bottleneck(self.entropy_bottleneck, latents.parts[0]),), context)
 
     def read(self, data: bytes, context: Context) -> Latents:
         stored, (string,) = split_strings(data, 1)
-        height, width = ceil_div(context.height, STRIDE), ceil_div(context.width, STRIDE)
+        height, width = self.latent_size(context)
         y_hat, symbols = read_bottleneck(self.entropy_bottleneck, string, height, width)
         check_symbols(stored, (symbols,), context)
         return Latents((y_hat,))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the transforms' weights."""
-        return next(self.g_s.parameters()).dtype

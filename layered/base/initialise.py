@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from compressai.layers import GDN
 from torch import Tensor, nn
 
 from layered.base.mean_scale import MeanScale
-from layered.base.transforms import pad_to_stride
+from layered.base.transforms import TransformLayer, pad_to_stride
 from layered.errors import OptionError
 from layered.layer import Layer
 
@@ -24,7 +24,9 @@ __all__ = ["INITIALISATIONS", "initialise", "optimal_step"]
 _SPARE = 1e-3  # standard deviation of filters that the packet leaves unused
 
 
-def initialise(layer: Layer, name: str, crops: Tensor, generator: torch.Generator, centre: float = 0.5) -> None:
+def initialise(
+    layer: Layer, name: str, crops: Tensor, generator: torch.Generator, centre: float = 0.5
+) -> None:
     """Initialise the transforms of `layer` in place by the rule called `name`.
 
     crops: [B, 3, H, W] of what the layer will code (pictures in [0, 1], or residuals).  centre: the mean that the
@@ -32,6 +34,8 @@ def initialise(layer: Layer, name: str, crops: Tensor, generator: torch.Generato
     """
     if name not in INITIALISATIONS:
         raise OptionError(f"unknown initialisation {name!r}; choose one of {', '.join(INITIALISATIONS)}")
+    if not isinstance(layer, TransformLayer):
+        raise OptionError(f"initialisation {name!r} is for layers on CompressAI's transforms")
     INITIALISATIONS[name](layer, crops, generator, centre)
 
 
@@ -43,14 +47,15 @@ def optimal_step(lam: float) -> float:
     return math.sqrt(6 / (lam * 255**2 * math.log(2)))
 
 
-def _default(layer: Layer, crops: Tensor, generator: torch.Generator, centre: float) -> None:
+def _default(layer: TransformLayer, crops: Tensor, generator: torch.Generator, centre: float) -> None:
     """CompressAI's own initialisation, which the constructor has applied."""
 
 
 @torch.no_grad()
-def _wavelet(layer: Layer, crops: Tensor, generator: torch.Generator, centre: float) -> None:
+def _wavelet(layer: TransformLayer, crops: Tensor, generator: torch.Generator, centre: float) -> None:
     """Haar wavelet packet: at each stage the sub-bands of highest variance are kept."""
-    analysis, synthesis = list(layer.g_a), list(layer.g_s)  # type: ignore[arg-type]
+    analysis: list[Any] = list(layer.g_a)
+    synthesis: list[Any] = list(layer.g_s)
     signal = pad_to_stride(crops)
     mix = _luma_chroma().to(signal)
     for stage, conv in enumerate(analysis[0::2]):
@@ -75,12 +80,11 @@ def _wavelet(layer: Layer, crops: Tensor, generator: torch.Generator, centre: fl
             deconv.weight *= step
         signal = conv(signal)
         if stage < 3:
-            normalise: GDN = analysis[2 * stage + 1]
-            signal = normalise(signal)
+            signal = analysis[2 * stage + 1](signal)
         mix = torch.eye(conv.out_channels).to(signal)
     if isinstance(layer, MeanScale):
         spread = signal.square().mean(dim=(0, 2, 3)).sqrt()
-        last = layer.h_s[-1]
+        last: Any = layer.h_s[-1]
         last.weight *= 0.1
         last.bias.copy_(torch.cat([spread.clamp(min=0.2), torch.zeros_like(spread)]))
 
@@ -88,7 +92,7 @@ def _wavelet(layer: Layer, crops: Tensor, generator: torch.Generator, centre: fl
 def _luma_chroma() -> Tensor:
     """Orthonormal rows: grey, red against blue, green against both."""
     rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
-    return rows / rows.norm(dim=1, keepdim=True)
+    return torch.nn.functional.normalize(rows, dim=1)
 
 
 def _packet(channels: int, mix: Tensor) -> Tensor:
@@ -100,7 +104,7 @@ def _packet(channels: int, mix: Tensor) -> Tensor:
     return torch.einsum("rc,bij->brcij", mix, bands).reshape(-1, channels, 5, 5)
 
 
-INITIALISATIONS: dict[str, Callable[[Layer, Tensor, torch.Generator, float], None]] = {
+INITIALISATIONS: dict[str, Callable[[TransformLayer, Tensor, torch.Generator, float], None]] = {
     "default": _default,
     "wavelet": _wavelet,
 }

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from compressai.models.google import MeanScaleHyperprior
 from compressai.registry import register_model
-from torch import Tensor
+from torch import Tensor, nn
 
 from layered.base.gain import RateGains
-from layered.base.transforms import STRIDE, ceil_div, pad_to_stride
+from layered.base.transforms import TransformLayer, ceil_div
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import (
-    code_bottleneck, code_gaussian, read_bottleneck, read_gaussian, write_bottleneck, write_gaussian,
+    code_bottleneck,
+    code_gaussian,
+    read_bottleneck,
+    read_gaussian,
+    write_bottleneck,
+    write_gaussian,
 )  # fmt: skip
-from layered.layer import Coded, Context, Latents, Layer, in_double
+from layered.layer import Coded, Context, Latents, in_double
 from layered.rounding import Rounding
 
 __all__ = ["MeanScale"]
 
 
 @register_model("layered-mean-scale")
-class MeanScale(MeanScaleHyperprior, Layer):  # type: ignore[misc]
+class MeanScale(MeanScaleHyperprior, TransformLayer):
     """Base layer with transforms of width N and M latent channels; also the residual module of COMPASS.
 
     With one lambda its parameters, names and pictures are those of CompressAI's `mbt2018_mean`.  Latents:
     y [B, M, ceil(H/16), ceil(W/16)] and z [B, N, ceil(H/64), ceil(W/64)].
     """
+
+    h_a: nn.Sequential
+    h_s: nn.Sequential
 
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
         super().__init__(N=N, M=M)
@@ -35,7 +42,7 @@ class MeanScale(MeanScaleHyperprior, Layer):  # type: ignore[misc]
         self.lambdas = self.gains.lambdas
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
-        y = self.gains.apply_gain(self.g_a(pad_to_stride(image)), context.quality)
+        y = self.scaled_latents(image, context.quality)
         return Latents((y, self.h_a(y)))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
@@ -44,11 +51,6 @@ class MeanScale(MeanScaleHyperprior, Layer):  # type: ignore[misc]
         scales, means = self._gaussians(z_hat, y.shape[-2], y.shape[-1], rounding.exact)
         y_hat, y_bits = code_gaussian(self.gaussian_conditional, y, scales, means, rounding)
         return Coded(Latents((y_hat, z_hat)), y_bits + z_bits)
-
-    def synthesise(self, latents: Latents, context: Context) -> Tensor:
-        y_hat = self.gains.remove_gain(latents.parts[0], context.quality)
-        image = in_double(self.g_s, y_hat) if context.exact else self.g_s(y_hat.to(self.dtype))
-        return image[..., : context.height, : context.width]
 
     def write(self, latents: Latents, context: Context) -> bytes:
         y_hat, z_hat = latents.parts
@@ -59,17 +61,12 @@ class MeanScale(MeanScaleHyperprior, Layer):  # type: ignore[misc]
 
     def read(self, data: bytes, context: Context) -> Latents:
         stored, (z_string, y_string) = split_strings(data, 2)
-        height, width = ceil_div(context.height, STRIDE), ceil_div(context.width, STRIDE)
+        height, width = self.latent_size(context)
         z_hat, z = read_bottleneck(self.entropy_bottleneck, z_string, ceil_div(height, 4), ceil_div(width, 4))
         scales, means = self._gaussians(z_hat, height, width, exact=True)
         y_hat, y = read_gaussian(self.gaussian_conditional, y_string, scales, means)
         check_symbols(stored, (z, y), context)
         return Latents((y_hat, z_hat))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the transforms' weights."""
-        return next(self.g_s.parameters()).dtype
 
     def _gaussians(self, z_hat: Tensor, height: int, width: int, exact: bool) -> tuple[Tensor, Tensor]:
         """Scales and means [B, M, height, width]; float64 where they choose the coder's tables."""

@@ -1,4 +1,4 @@
-"""What all convolutional base layers share: padding to the transforms' stride, and CompressAI state dicts."""
+"""What all layers on CompressAI's transforms share: padding, synthesis, tables, state dicts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,35 @@ from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianC
 from compressai.models.base import get_scale_table
 from torch import Tensor, nn
 
-__all__ = ["STRIDE", "ceil_div", "load_resized", "pad_to_stride", "rebuild_tables"]
+from layered.base.gain import RateGains
+from layered.layer import Context, Latents, Layer, in_double
+
+__all__ = ["STRIDE", "TransformLayer", "ceil_div", "load_resized", "pad_to_stride", "rebuild_tables"]
 
 STRIDE = 16
+
+
+class TransformLayer(Layer):
+    """A layer with CompressAI's transforms g_a and g_s, of stride 16, and gains around its quantiser."""
+
+    g_a: nn.Sequential
+    g_s: nn.Sequential
+    gains: RateGains
+
+    def scaled_latents(self, image: Tensor, quality: float) -> Tensor:
+        """Image [B, 3, H, W] -> latents y [B, M, ceil(H/16), ceil(W/16)] at the gain of `quality`."""
+        y: Tensor = self.g_a(pad_to_stride(image))
+        return self.gains.apply_gain(y, quality)
+
+    def synthesise(self, latents: Latents, context: Context) -> Tensor:
+        y_hat = self.gains.remove_gain(latents.parts[0], context.quality)
+        weights = next(self.g_s.parameters())
+        image: Tensor = in_double(self.g_s, y_hat) if context.exact else self.g_s(y_hat.to(weights.dtype))
+        return image[..., : context.height, : context.width]
+
+    def latent_size(self, context: Context) -> tuple[int, int]:
+        """Height and width of y for the context's picture."""
+        return ceil_div(context.height, STRIDE), ceil_div(context.width, STRIDE)
 
 
 def ceil_div(value: int, by: int) -> int:

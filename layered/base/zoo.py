@@ -112,7 +112,8 @@ def _checkpoint(wanted: ZooName, name: str) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise OptionError(f"{name}: {path} is not a checkpoint ({type(error).__name__})") from None
-    return remap_old_keys("entropy_bottleneck", load_pretrained(state.get("state_dict", state)))
+    renamed: dict[str, Tensor] = remap_old_keys("entropy_bottleneck", load_pretrained(state.get("state_dict", state)))
+    return renamed
 
 
 def _hash_of(filename: str) -> str:

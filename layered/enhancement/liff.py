@@ -157,9 +157,7 @@ def quadratic(offset: Tensor) -> Tensor:
     return torch.stack((t * (t - 1) / 2, 1 - t * t, t * (t + 1) / 2), 1)
 
 
-def slots(
-    down: Tensor, across: Tensor, size: Sequence[int], most: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
+def slots(down: Tensor, across: Tensor, size: Sequence[int], most: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Pixels by cell: `slot` [r*w*most0*most1] is the pixel in each place of a cell, `place` [n*m] undoes it.
 
     `down` [n] and `across` [m] are the cells (below `size` = (r, w)) of the rows and columns of pixels, in

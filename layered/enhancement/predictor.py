@@ -19,11 +19,12 @@ PREDICTORS: dict[str, Callable[..., nn.Module]] = {"liff": LIFF, "liif": LIIF, "
 def build_predictor(name: str, **options: Any) -> nn.Module:
     """A module that maps (image [B,3,h,w], height, width) to an unclamped prediction [B,3,height,width].
 
-    Options are the named class's arguments. Raises OptionError for a name or an option that does not exist, and
-    for a width or memory that is not a whole number above zero.
+    Options are the named class's arguments. Raises OptionError for a name or an option that does not exist,
+    and for a width or memory that is not a whole number above zero.
     """
     if name not in PREDICTORS:
-        raise OptionError(f"no predictor is named {name!r}; choose from {', '.join(sorted(PREDICTORS))}")
+        valid = ", ".join(sorted(PREDICTORS))
+        raise OptionError(f"no predictor is called {name!r}; use one of {valid}")
     known = [
         key
         for key, parameter in inspect.signature(PREDICTORS[name]).parameters.items()

@@ -65,7 +65,8 @@ class Tables:
     def fewest_bits(self) -> NDArray[np.float64]:
         """For each table the bits of its most probable symbol: no string can spend less on it."""
         steps = [max(b - a for a, b in pairwise(row[:n])) for row, n in zip(self.cdfs, self.lengths, strict=True)]
-        return np.log2(TOTAL / np.array(steps, dtype=np.float64))
+        bits: NDArray[np.float64] = np.log2(TOTAL / np.array(steps, dtype=np.float64))
+        return bits
 
     def likeliest(self) -> int:
         """The most probable symbol of the first table: the dummy that brings inputs to three symbols."""

@@ -17,6 +17,13 @@ from layered.training.recipe import TrainingRecipe
 __all__ = ["RunState", "load_state", "save_state", "take_start"]
 
 
+# Settings that may change when a run is taken up again: they say where it runs, not what comes out.
+_FREE = {
+    "data", "devices", "nodes", "strategy", "accelerator", "threads", "checkpoint_seconds", "log_every", "start",
+    "tensorboard",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class RunState:
     """Where a run stands: index of the phase, steps done in it, seconds spent in all, tensors."""
@@ -44,10 +51,9 @@ def load_state(path: Path, recipe: TrainingRecipe) -> RunState | None:
         written = TrainingRecipe.model_validate_json(stored.pop("recipe"))
         state = RunState(**stored)
     except Exception as error:
-        raise RecipeError(f"{path}: not a training state ({type(error).__name__}); remove it to start afresh") from error
-    free = {"data", "devices", "nodes", "strategy", "accelerator", "threads", "checkpoint_seconds", "log_every", "start",
-            "tensorboard"}  # fmt: skip
-    if written.model_dump(exclude=free) != recipe.model_dump(exclude=free):
+        kind = type(error).__name__
+        raise RecipeError(f"{path}: not a training state ({kind}); remove it to start afresh") from error
+    if written.model_dump(exclude=_FREE) != recipe.model_dump(exclude=_FREE):
         raise RecipeError(f"{path} belongs to a run with other settings; choose another --out or remove it")
     return state
 

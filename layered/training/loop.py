@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-from layered.base.transforms import rebuild_tables
+from layered.base.transforms import load_resized, rebuild_tables
 from layered.codec import LayeredCodec
 from layered.spec import build
 from layered.training.checkpoint import RunState, load_state, save_state, take_start
 from layered.training.data import CropSource, load_folder
 from layered.training.phases import Objective, draw_step, learning_rate, prepare
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
-from layered.weights import save_codec
+from layered.weights.store import save_codec
 
 __all__ = ["Run", "train"]
 
@@ -59,22 +59,25 @@ class Run:
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.codec: LayeredCodec = build(recipe.model)
-        self.codec.to(self.fabric.device, memory_format=torch.channels_last)
+        self.codec.to(self.fabric.device)
+        self.codec.to(memory_format=torch.channels_last)
         self.source = CropSource(load_folder(recipe.data.folder, recipe.data.limit), self.fabric.device)
         self.seconds = 0.0
         self.first, self.step, self.optimiser_state = 0, 0, None
         if state is None:
             take_start(self.codec, recipe)
         else:
-            self.codec.load_state_dict(state.model)
+            load_resized(self.codec, state.model)
             self.seconds, self.first, self.step = state.seconds, state.phase, state.step
             self.optimiser_state = state.optimiser
 
     def finish(self) -> Path:
         """Run all phases that are left and write the weights."""
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                   TextColumn("{task.fields[last]}"))  # fmt: skip
+        columns: tuple[ProgressColumn, ...] = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[last]}"),
+        )  # fmt: skip
         with Progress(*columns, console=console, disable=not self.fabric.is_global_zero) as progress:
             for index, phase in enumerate(self.recipe.phases):
                 if index >= self.first and (not self.recipe.only or phase.name in self.recipe.only):

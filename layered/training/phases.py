@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from layered.base.gain import lambda_at
 from layered.base.initialise import initialise
+from layered.base.transforms import TransformLayer
 from layered.codec import LayeredCodec
-from layered.enhancement.residual import ResidualEnhancement
 from layered.enhancement.resample import Bicubic
+from layered.enhancement.residual import ResidualEnhancement
 from layered.errors import RecipeError
 from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
@@ -35,7 +37,13 @@ class Draw:
 
 
 def draw_step(
-    phase: Phase, source: CropSource, qualities: tuple[float, float], seed: int, step: int, rank: int = 0, world: int = 1
+    phase: Phase,
+    source: CropSource,
+    qualities: tuple[float, float],
+    seed: int,
+    step: int,
+    rank: int = 0,
+    world: int = 1,
 ) -> Draw:
     """The randomness of step `step`: a function of the arguments alone, so that a resumed run repeats it.
 
@@ -44,7 +52,8 @@ def draw_step(
     start = zlib.crc32(f"{seed}/{phase.name}/{step}".encode())
     generator = torch.Generator().manual_seed(start)
     draws = torch.rand(len(phase.scales) + 1, generator=generator).tolist()
-    sides = tuple(max(1, round(phase.patch * (low + u * (high - low)))) for u, (low, high) in zip(draws, phase.scales))
+    drawn = [low + u * (high - low) for u, (low, high) in zip(draws[:-1], phase.scales, strict=True)]
+    sides = tuple(max(1, round(phase.patch * scale)) for scale in drawn)
     quality = qualities[0] + draws[-1] * (qualities[1] - qualities[0])
     # One scale: crop wide and shrink, so that the layer always has `patch` pixels a side.
     crop = phase.patch if len(sides) > 1 or phase.kind == "predictor" else round(phase.patch**2 / sides[0])
@@ -108,8 +117,8 @@ class Objective(nn.Module):
             bpp = output.bits.mean() / (output.original.shape[-2] * output.original.shape[-1])
             if k > 0 or self.phase.kind == "base":
                 loss = loss + bpp + weight * mse
-            log[f"bpp{k}"] = float(bpp)
-            log[f"psnr{k}"] = -10 * math.log10(max(float(mse), 1e-10))
+            log[f"bpp{k}"] = float(bpp.detach())
+            log[f"psnr{k}"] = -10 * math.log10(max(float(mse.detach()), 1e-10))
         return loss, log
 
     def _prediction(self, draw: Draw) -> tuple[Tensor, dict[str, float]]:
@@ -117,7 +126,7 @@ class Objective(nn.Module):
         lower = downscale(draw.crops, draw.sides[0], draw.sides[0])
         side = draw.crops.shape[-1]
         loss = F.l1_loss(self.codec.enhancement.predictor(lower, side, side).float(), draw.crops)
-        return loss, {"scale": side / draw.sides[0], "l1": 255 * float(loss)}
+        return loss, {"scale": side / draw.sides[0], "l1": 255 * float(loss.detach())}
 
 
 _TRAINED = {
@@ -158,6 +167,8 @@ def _copy_base(codec: LayeredCodec) -> None:
         residual.load_state_dict(codec.base.state_dict())
     except RuntimeError:
         raise RecipeError("init: base needs a residual module of the base layer's kind and widths") from None
-    first, last = residual.g_a[0], residual.g_s[-1]  # type: ignore[index]
+    assert isinstance(residual, TransformLayer)
+    first: Any = residual.g_a[0]
+    last: Any = residual.g_s[-1]
     first.bias += 0.5 * first.weight.sum(dim=(1, 2, 3))
     last.bias -= 0.5

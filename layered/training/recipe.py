@@ -24,7 +24,7 @@ class DataSettings(_Strict):
     """Where the pictures are: a folder, read whole into memory; limit: use only the first so many."""
 
     folder: str
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
 
 
 class Phase(_Strict):
@@ -42,14 +42,14 @@ class Phase(_Strict):
     name: str
     kind: Literal["base", "residual", "predictor", "joint"]
     steps: int = Field(ge=1)
-    batch: int = Field(8, ge=1)
-    patch: int = Field(128, ge=16)
+    batch: int = Field(default=8, ge=1)
+    patch: int = Field(default=128, ge=16)
     scales: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
-    lr: float = Field(1e-4, gt=0)
+    lr: float = Field(default=1e-4, gt=0)
     schedule: Literal["constant", "cosine", "step"] = "constant"
-    decay: float = Field(0.5, gt=0, le=1)
-    decay_every: int = Field(1000, ge=1)
-    clip: float = Field(1.0, gt=0)
+    decay: float = Field(default=0.5, gt=0, le=1)
+    decay_every: int = Field(default=1000, ge=1)
+    clip: float = Field(default=1.0, gt=0)
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
 
 
@@ -72,11 +72,11 @@ class TrainingRecipe(_Strict):
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     accelerator: str = "auto"
     devices: int | str = 1
-    nodes: int = Field(1, ge=1)
+    nodes: int = Field(default=1, ge=1)
     strategy: str = "auto"
-    threads: int = Field(0, ge=0)
-    checkpoint_seconds: float = Field(120, gt=0)
-    log_every: int = Field(50, ge=1)
+    threads: int = Field(default=0, ge=0)
+    checkpoint_seconds: float = Field(default=120, gt=0)
+    log_every: int = Field(default=50, ge=1)
     tensorboard: bool = False
 
 

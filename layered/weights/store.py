@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -20,6 +19,7 @@ from layered.base.transforms import load_resized
 from layered.base.zoo import is_zoo_name
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
+from layered.files import write_bytes_atomic
 from layered.spec import CodecSpec, build
 from layered.weights.card import card
 
@@ -60,8 +60,11 @@ def save_codec(
         "training": json.dumps(dict(training or {})),
     }
     aside = path.with_name(f".{path.name}.new")
-    save_file(stored, aside, metadata=metadata)
-    os.replace(aside, path)
+    try:
+        save_file(stored, aside, metadata=metadata)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
     return digest_of(codec.spec, _widened(stored))
 
 
@@ -109,7 +112,7 @@ def export(name: str, path: str | Path) -> None:
     chosen = card(name).name
     for ending in (".safetensors", ".json"):
         with resources.as_file(resources.files("layered.weights") / f"{chosen}{ending}") as source:
-            shutil.copyfile(source, path.with_suffix(ending))
+            write_bytes_atomic(path.with_suffix(ending), source.read_bytes())
 
 
 def _widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

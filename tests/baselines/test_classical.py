@@ -23,7 +23,7 @@ def picture(height: int, width: int) -> Image8:
     y, x = np.mgrid[0:height, 0:width]
     waves = [128 + 90 * np.sin(x / (4 + k) + k) * np.cos(y / (5 + k)) for k in range(3)]
     noise = np.random.default_rng(0).normal(0, 8, (height, width, 3))
-    return np.clip(np.stack(waves, axis=-1) + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.stack(waves, axis=-1) + noise, 0, 255), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("name", CLASSICAL)

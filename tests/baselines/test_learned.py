@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -20,7 +23,7 @@ def image(tiny_codec: LayeredCodec, monkeypatch: pytest.MonkeyPatch) -> Image8:
     monkeypatch.setattr(learned, "load_codec", lambda weights, device: tiny_codec)
     y, x = np.mgrid[0:40, 0:56]
     waves = [128 + 80 * np.sin(x / (6 + k)) * np.cos(y / 7) for k in range(3)]
-    return np.stack(waves, axis=-1).astype(np.uint8)
+    return np.asarray(np.stack(waves, axis=-1), dtype=np.uint8)
 
 
 def test_a_layer_costs_the_stream_up_to_its_end_and_decodes_from_it(
@@ -50,6 +53,19 @@ def test_layered_and_simulcast_share_the_base_layers_picture(image: Image8) -> N
     layered, simulcast = LayeredFile(), Simulcast(BasePicture("any"))
     first = layered.decode(layered.encode(image, SCALES, 2.0))[0]
     assert np.array_equal(first, simulcast.decode(simulcast.encode(image, SCALES, 2.0))[0])
+
+
+def test_weights_are_loaded_once_and_again_after_they_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = []
+    monkeypatch.setattr("layered.load", lambda weights, device: loads.append(weights) or object())
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"")
+    first = learned.load_codec(str(path), "cpu")
+    assert learned.load_codec(str(path), "cpu") is first and len(loads) == 1
+    os.utime(path, ns=(1, 1))
+    assert learned.load_codec(str(path), "cpu") is not first and len(loads) == 2
 
 
 def test_the_fingerprint_names_the_model(image: Image8, tiny_codec: LayeredCodec) -> None:

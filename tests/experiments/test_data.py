@@ -73,7 +73,7 @@ def test_the_sample_photos_lie_inside_the_installed_wheel() -> None:
 
 
 def test_missing_scikit_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RecipeError, match="scikit-image"):
         find_data("samples")
 

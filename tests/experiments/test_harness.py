@@ -18,7 +18,9 @@ from experiments.harness import run
 from experiments.item import Item, measure
 from experiments.record import Record
 from experiments.results import Results, load_results
+from layered.codec import LayeredCodec
 from layered.errors import LayeredError, OptionError, RecipeError
+from layered.weights.store import save_codec
 from tests.experiments.small_run import QUALITIES, small_recipe, write_pictures
 
 ITEMS = 2 * len(QUALITIES) * 2
@@ -169,6 +171,26 @@ def test_an_unreadable_image_is_a_failure_of_its_own_items(place: Path) -> None:
     results = run_small(place)
     assert len(results.records) == ITEMS and {f.image for f in results.failures} == {"broken"}
     assert all("broken.png: not an image" in f.reason for f in results.failures)
+
+
+def test_learned_codecs_run_from_a_weights_file(place: Path, tiny_codec: LayeredCodec) -> None:
+    weights = str(place / "tiny.safetensors")
+    digest = save_codec(tiny_codec, weights, "tiny", half=False)
+    common = {"weights": weights, "qualities": [1, 2.5]}
+    codecs = [
+        {"name": "layered", "codec": "layered", **common},
+        {"name": "simulcast", "codec": "simulcast", "of": "mean-scale", **common},
+        {"name": "single", "codec": "single", "of": "mean-scale", **common},
+    ]
+    recipe = small_recipe(place / "pictures", codecs=codecs, anchors=["simulcast"])
+    results = run(recipe, place / "out", workers=0, progress=False)
+    assert len(results.records) == 3 * 2 * 2 and not results.failures
+    found = {(r.codec, r.quality, r.image): r for r in results.records}
+    layered, simulcast, single = (found[name, 2.5, "p1"] for name in ("layered", "simulcast", "single"))
+    assert len(layered.files_sha256) == 1 and len(simulcast.files_sha256) == 2
+    assert layered.layers[0].psnr == simulcast.layers[0].psnr
+    assert simulcast.layers[1].bytes == single.layers[0].bytes + single.layers[1].bytes
+    assert {record.fingerprint["model"] for record in results.records} == {digest.hex()}
 
 
 def test_what_is_wrong_with_a_recipe_shows_before_any_work(place: Path) -> None:

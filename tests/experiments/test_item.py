@@ -90,6 +90,13 @@ def test_a_quality_out_of_range_shows_before_any_work(pictures: Path) -> None:
         plan(small_recipe(pictures, codecs=[codec], anchors=[]), PROVENANCE)
 
 
+def test_a_codec_that_changes_during_the_run_is_caught(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = plan(small_recipe(pictures), PROVENANCE)[0]
+    monkeypatch.setattr("PIL.__version__", "0.0")
+    with pytest.raises(LayeredError, match="changed after the run began"):
+        measure(item)
+
+
 def test_a_codec_that_returns_another_size_is_caught(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = np.zeros((5, 5, 3), np.uint8)
     monkeypatch.setattr(Simulcast, "decode", lambda self, encoded: (wrong, wrong))

@@ -49,8 +49,8 @@ _CODEC = make_codec(tiny_spec())
 def test_every_base_works_under_every_predictor(base: str, predictor: str) -> None:
     codec = make_codec(tiny_spec(base, predictor))
     image = smooth_picture(48, 50)
-    base, top = codec.decode(codec.encode(image, (0.5, 1.0), 3.0))
-    assert (base.shape, top.shape) == ((24, 25, 3), (48, 50, 3))
+    low, top = codec.decode(codec.encode(image, (0.5, 1.0), 3.0))
+    assert (low.shape, top.shape) == ((24, 25, 3), (48, 50, 3))
     if predictor != "liif":  # which answers noise before its training; the others start as interpolation
         assert np.mean((top.astype(float) - image) ** 2) < np.mean((image - image.mean()) ** 2)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from compressai.models.google import FactorizedPrior, MeanScaleHyperprior
 from compressai.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from layered.base.factorized import Factorized
 from layered.base.mean_scale import MeanScale
@@ -22,7 +24,7 @@ def _picture(height: int, width: int) -> Tensor:
     return torch.from_numpy(smooth_picture(height, width)).permute(2, 0, 1)[None].double() / 255
 
 
-def _reference(kind: type[nn.Module], N: int, M: int) -> nn.Module:
+def _reference(kind: Any, N: int, M: int) -> Any:
     """CompressAI's own model with random weights whose latents are not all zero, in float64."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
