@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from layered.errors import OptionError
+from layered.recipes import Strict, faults
 
 if TYPE_CHECKING:
     from layered.codec import LayeredCodec
     from layered.layer import Layer
 
-__all__ = ["BASE_LAYERS", "CodecSpec", "EnhancementSpec", "TransformSpec", "build", "explain"]
+__all__ = ["BASE_LAYERS", "CodecSpec", "EnhancementSpec", "TransformSpec", "build"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TransformSpec(_Strict):
+class TransformSpec(Strict):
     """A layer with its own transforms: name in BASE_LAYERS, width N, M latent channels."""
 
     name: str = "mean-scale"
@@ -28,14 +25,14 @@ class TransformSpec(_Strict):
     M: int = Field(default=192, ge=3, le=1024)
 
 
-class EnhancementSpec(_Strict):
+class EnhancementSpec(Strict):
     """COMPASS enhancement: a predictor by name with its options, and the residual module."""
 
-    predictor: dict[str, Any] = {"name": "liff"}
+    predictor: dict[str, Any] = Field(default={"name": "liff"})
     residual: TransformSpec = TransformSpec()
 
 
-class CodecSpec(_Strict):
+class CodecSpec(Strict):
     """A base layer, an optional enhancement module that all upper layers share, and the trained lambdas.
 
     base: a TransformSpec, or the name of a CompressAI zoo model (see layered.base.zoo), which brings its
@@ -76,7 +73,7 @@ def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
         try:
             spec = CodecSpec.model_validate(spec)
         except ValidationError as error:
-            raise OptionError(f"codec specification: {explain(error)}") from None
+            raise OptionError(f"codec specification: {faults(error)}") from None
     if isinstance(spec.base, str):
         base, concrete, lam = load_zoo(spec.base)
         spec = spec.model_copy(update={"base": TransformSpec(**concrete), "lambdas": (lam,)})
@@ -93,14 +90,3 @@ def _layer(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
     if spec.name not in BASE_LAYERS:
         raise OptionError(f"unknown layer {spec.name!r}; choose one of {', '.join(BASE_LAYERS)}")
     return BASE_LAYERS[spec.name](spec, lambdas)
-
-
-def explain(error: ValidationError) -> str:
-    """One line for the first thing that pydantic found wrong, and how many more there are."""
-    # A misspelt key also makes the right one missing: name the misspelt one.
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in first["loc"]) or "top level"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {first['msg']}{more}"
-
-

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from layered.base.transforms import load_resized
 from layered.codec import LayeredCodec
 from layered.errors import RecipeError
 from layered.training.recipe import TrainingRecipe
@@ -59,17 +60,23 @@ def load_state(path: Path, recipe: TrainingRecipe) -> RunState | None:
 
 
 def take_start(codec: LayeredCodec, recipe: TrainingRecipe) -> None:
-    """Copy the tensors that the files in `recipe.start` have in common with the codec, later files winning."""
-    own = codec.state_dict()
-    for name in recipe.start:
+    """Copy into the codec the parts that `recipe.start` names.  Raises RecipeError where one does not fit."""
+    for part, name in recipe.start.items():
         path = Path(name)
         if not path.is_file():
-            raise RecipeError(f"start: {name}: no such file")
+            raise RecipeError(f"start.{part}: {name}: no such file")
         try:
             stored = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)["model"]
         except Exception as error:
-            raise RecipeError(f"start: {name}: not a checkpoint ({type(error).__name__})") from error
-        taken = {k: v for k, v in stored.items() if k in own and v.shape == own[k].shape}
-        if not taken:
-            raise RecipeError(f"start: {name} has no tensor of this model")
-        codec.load_state_dict({**codec.state_dict(), **taken})
+            raise RecipeError(f"start.{part}: {name}: not a checkpoint ({type(error).__name__})") from error
+        prefix = "" if part == "all" else f"{part}."
+        own = codec.state_dict()
+        wanted = {key for key in own if key.startswith(prefix)}
+        if not wanted:
+            raise RecipeError(f"start.{part}: the model has no such part; use base, enhancement.residual, ... or all")
+        if not wanted <= stored.keys():
+            raise RecipeError(f"start.{part}: {name} lacks {min(wanted - stored.keys())}")
+        try:
+            load_resized(codec, {**own, **{key: stored[key] for key in wanted}})
+        except RuntimeError as error:
+            raise RecipeError(f"start.{part}: {name}: {str(error).splitlines()[-1].strip()}") from None

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, model_validator
 
-from layered.errors import RecipeError
-from layered.spec import CodecSpec, explain
+from layered.recipes import Strict, check, read
+from layered.spec import CodecSpec
 
 __all__ = ["DataSettings", "Phase", "TrainingRecipe", "load_recipe"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSettings(_Strict):
+class DataSettings(Strict):
     """Where the pictures are: a folder, read whole into memory; limit: use only the first so many."""
 
     folder: str
     limit: int | None = Field(default=None, ge=1)
 
 
-class Phase(_Strict):
+class Phase(Strict):
     """One phase of training.
 
     kind: `base` (rate and distortion of the base layer), `residual` (of all enhancement layers, on bicubic
@@ -53,10 +47,11 @@ class Phase(_Strict):
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
 
 
-class TrainingRecipe(_Strict):
+class TrainingRecipe(Strict):
     """The codec to train, its data, and the phases in order.
 
-    start: checkpoints or weights files whose tensors of the same names are taken first.  only: names of the
+    start: parts of the model, as in `base` or `enhancement.predictor`, or `all`, and the state.pt or weights
+    file that each is taken from before training.  only: names of the
     phases to run, all by default.  precision: Lightning Fabric's name, for example 32-true or bf16-mixed;
     entropy models stay in float32.  devices, nodes, strategy, accelerator: as Fabric takes them.  threads:
     torch threads of each process, 0 leaves torch's own choice.
@@ -66,7 +61,7 @@ class TrainingRecipe(_Strict):
     model: CodecSpec
     data: DataSettings
     phases: tuple[Phase, ...] = Field(min_length=1)
-    start: tuple[str, ...] = ()
+    start: dict[str, str] = Field(default={})
     only: tuple[str, ...] = ()
     seed: int = 0
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
@@ -79,55 +74,21 @@ class TrainingRecipe(_Strict):
     log_every: int = Field(default=50, ge=1)
     tensorboard: bool = False
 
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingRecipe:
+        names = [phase.name for phase in self.phases]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two phases are named {name!r}")
+        for name in self.only:
+            if name not in names:
+                raise ValueError(f"only: there is no phase {name!r}; there are {', '.join(names)}")
+        return self
+
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> TrainingRecipe:
     """The recipe in the file `name`, or the bundled one of that name, after `a.b=c` overrides.
 
-    Values of overrides are YAML; a number indexes a list.  Raises RecipeError naming the key that is wrong.
+    Raises RecipeError naming what is wrong.
     """
-    values = _read(name)
-    for override in overrides:
-        _override(values, override)
-    try:
-        recipe = TrainingRecipe.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"{name}: {explain(error)}") from None
-    names = [phase.name for phase in recipe.phases]
-    unknown = [phase for phase in recipe.only if phase not in names]
-    if unknown or len(set(names)) < len(names):
-        raise RecipeError(f"{name}: `only` and the phases must have names from {names}, each once; got {unknown}")
-    return recipe
-
-
-def _read(name: str | Path) -> dict[str, Any]:
-    path = Path(name)
-    bundled = resources.files("layered.training") / "recipes" / f"{name}.yaml"
-    if not path.is_file() and not bundled.is_file():
-        known = sorted(r.name[:-5] for r in (resources.files("layered.training") / "recipes").iterdir()
-                       if r.name.endswith(".yaml"))  # fmt: skip
-        raise RecipeError(f"{name}: no such recipe file, nor one of the bundled: {', '.join(known)}")
-    try:
-        values = yaml.safe_load((path if path.is_file() else bundled).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise RecipeError(f"{name}: not readable as YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"{name}: a recipe is a mapping of keys to values")
-    return values
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, found, text = override.partition("=")
-    if not found:
-        raise RecipeError(f"--set {override}: expected key=value")
-    *path, last = key.split(".")
-    target: Any = values
-    for part in path:
-        try:
-            target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
-        except (ValueError, IndexError, AttributeError):
-            raise RecipeError(f"--set {override}: there is no {part!r} in the recipe") from None
-    try:
-        value = yaml.safe_load(text)
-        target[int(last) if isinstance(target, list) else last] = value
-    except (yaml.YAMLError, ValueError, IndexError, TypeError):
-        raise RecipeError(f"--set {override}: cannot set {last!r} there") from None
+    return check(TrainingRecipe, read(name, "layered.training"), overrides, str(name))

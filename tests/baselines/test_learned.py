@@ -58,8 +58,13 @@ def test_layered_and_simulcast_share_the_base_layers_picture(image: Image8) -> N
 def test_weights_are_loaded_once_and_again_after_they_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loads = []
-    monkeypatch.setattr("layered.load", lambda weights, device: loads.append(weights) or object())
+    loads: list[object] = []
+
+    def load(weights: str, device: str) -> object:
+        loads.append(object())
+        return loads[-1]
+
+    monkeypatch.setattr("layered.load", load)
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"")
     first = learned.load_codec(str(path), "cpu")

@@ -75,13 +75,31 @@ def test_every_phase_changes_its_own_part_only(recipe: TrainingRecipe, whole: Pa
              "joint": "enhancement."}  # fmt: skip
     for phase, part in parts.items():
         phases = tuple(p.model_copy(update={"init": "keep"}) for p in recipe.phases)
-        run = recipe.model_copy(update={"only": (phase,), "start": (start,), "phases": phases})
+        run = recipe.model_copy(update={"only": (phase,), "start": {"all": start}, "phases": phases})
         train(run, tmp_path / phase)
         after = torch.load(tmp_path / phase / "state.pt", weights_only=True)["model"]
         changed = {name for name in after if not torch.equal(after[name], before[name])}
         tables = ("_quantized_cdf", "_offset", "_cdf_length", "quantiles", "scale_table")
         changed = {name for name in changed if not name.endswith(tables)}
         assert changed and all(name.startswith(part) for name in changed)
+
+
+def test_a_part_is_taken_from_another_run(recipe: TrainingRecipe, whole: Path, tmp_path: Path) -> None:
+    start = {"enhancement.predictor": str(whole.parent / "state.pt"), "base": str(whole)}
+    path = train(recipe.model_copy(update={"only": ("residual",), "start": start}), tmp_path)
+    taken, given = load_file(path), load_file(whole)
+    same = {name for name in given if torch.equal(taken[name], given[name])}
+    assert {name for name in given if name.startswith(("base.", "enhancement.predictor."))} <= same
+    assert not {name for name in given if name.startswith("enhancement.residual.g_")} <= same
+
+
+@pytest.mark.parametrize(("part", "word"), [("bse", "no such part"), ("all", "no such file")])
+def test_a_start_that_is_not_there_is_named(
+    recipe: TrainingRecipe, whole: Path, tmp_path: Path, part: str, word: str
+) -> None:
+    start = {part: str(whole) if part == "bse" else "nowhere.pt"}
+    with pytest.raises(RecipeError, match=word):
+        train(recipe.model_copy(update={"start": start}), tmp_path)
 
 
 def test_trained_weights_code_pictures(whole: Path) -> None:
@@ -119,7 +137,7 @@ def test_another_recipe_in_the_same_folder_is_refused(recipe: TrainingRecipe, wh
 
 
 def test_unknown_keys_and_values_of_recipes_are_named(tmp_path: Path) -> None:
-    for override, word in [("phases.0.stepz=3", "stepz"), ("phases.0.lr=-1", "lr"), ("phases.9.lr=1", "9"),
+    for override, word in [("phases.0.stepz=3", "stepz"), ("phases.0.lr=-1", "lr"), ("phases.9.lr=1", "below 4"),
                            ("model.base.name=3", "name"), ("nonsense", "key=value"), ("only=[x]", "x")]:  # fmt: skip
         with pytest.raises(RecipeError, match=word):
             load_recipe("compass_small", [override])

@@ -1,0 +1,108 @@
+"""Turns finished training runs into bundled weights: the tensors, and a card that says what they cost and reach.
+
+    python -m experiments.bundle NAME --run DIR [--run DIR ...] --results DIR --codec "single mean-scale" ...
+
+The last run's weights are taken; all runs' budgets are listed.  With --card-only the weights stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from experiments.tables import Tables
+from layered.errors import OptionError
+from layered.files import write_bytes_atomic
+from layered.weights import store
+from layered.weights.card import Card
+
+__all__ = ["budget", "main", "measured"]
+
+
+def budget(runs: Sequence[Path]) -> dict[str, Any]:
+    """Pictures, steps, crops and seconds of each phase that the runs trained, in order.
+
+    Raises OptionError for a run without weights.
+    """
+    phases: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+    for run in runs:
+        path = run / "weights.safetensors"
+        if not path.is_file():
+            raise OptionError(f"{path} is not there; the run has not ended")
+        with safe_open(path, framework="pt") as file:
+            training = json.loads(file.metadata()["training"])
+        settings = {phase["name"]: phase for phase in training["recipe"]["phases"]}
+        for name, steps in training["steps"].items():
+            phase = settings[name]
+            phases[name] = {key: phase[key] for key in ("batch", "patch", "lr", "schedule", "init")} | {"steps": steps}
+        run_seconds = {"phases": list(training["steps"]), "seconds": training["seconds"]}
+        result.setdefault("runs", []).append(run_seconds)
+        result |= {key: training[key] for key in ("pictures", "device", "processes", "threads")}
+        result["precision"] = training["recipe"]["precision"]
+    return {"phases": phases, **result}
+
+
+def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
+    """Average (bpp, PSNR in dB, MS-SSIM) of each layer and quality, with the command and commit behind them."""
+    run = store_results(results)
+    curves = {
+        codec: {
+            label: [(_short(p.bpp), _short(p.psnr), _short(p.ms_ssim)) for p in run.points(codec, k)]
+            for k, label in enumerate(run.layers)
+        }
+        for codec in codecs
+    }
+    provenance = run.results.provenance
+    return {
+        "images": len(run.results.images()),
+        "recipe": run.results.recipe.name,
+        "columns": "accumulated file bits per pixel, RGB PSNR in dB, MS-SSIM",
+        "curves": curves,
+        "command": provenance.command,
+        "commit": provenance.commit,
+        "machine": provenance.machine,
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def store_results(folder: Path) -> Tables:
+    """The tables of a run's records."""
+    from experiments.results import load_results
+
+    return Tables(load_results(folder))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("--run", type=Path, action="append", required=True)
+    parser.add_argument("--description", required=True)
+    parser.add_argument("--machine", required=True, help="kind of machine that trained them")
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--codec", action="append", default=[])
+    parser.add_argument("--card-only", action="store_true")
+    parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
+    given = parser.parse_args(arguments)
+    target = given.folder / f"{given.name}.safetensors"
+    training = {**budget(given.run), "machine": given.machine}
+    if not given.card_only:
+        codec = store.load(given.run[-1] / "weights.safetensors")
+        store.save_codec(codec, target, given.name)
+    codec = store.load(target)
+    values = measured(given.results, given.codec) if given.results else {}
+    card = Card(given.name, codec.digest.hex(), given.description, codec.spec.model_dump(mode="json"), training, values)
+    write_bytes_atomic(target.with_suffix(".json"), (json.dumps(vars(card), indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Recipes as files: reading, `--set a.b=c` overrides, checking; every fault is named in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from copy import deepcopy
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from layered.errors import RecipeError
+
+__all__ = ["Strict", "bundled", "check", "faults", "read"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A part of a recipe: immutable, and a key that does not exist is an error that names those that do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        valid = list(cls.model_fields)
+        for key in values if isinstance(values, dict) else ():
+            if key not in valid:
+                close = difflib.get_close_matches(str(key), valid, 1)
+                hint = f", did you mean {close[0]!r}?" if close else ""
+                raise ValueError(f"unknown key {str(key)!r}{hint} valid keys are {', '.join(valid)}")
+        return values
+
+
+def bundled(package: str) -> tuple[str, ...]:
+    """Names of the recipes that come in the folder `recipes` of a package."""
+    folder = resources.files(package) / "recipes"
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def read(source: str | Path, package: str) -> dict[str, Any]:
+    """The values in the YAML file `source`, or in the bundled recipe of that name.  Raises RecipeError."""
+    path = Path(source)
+    if path.is_file():
+        data = path.read_bytes()
+    elif str(source) in bundled(package):
+        data = (resources.files(package) / "recipes" / f"{source}.yaml").read_bytes()
+    else:
+        raise RecipeError(f"{source}: no such file; bundled recipes are {', '.join(bundled(package))}")
+    try:
+        values = yaml.safe_load(data.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{source}: a recipe is a mapping of keys such as name and data")
+    return values
+
+
+def check(model: type[Model], values: dict[str, Any], overrides: Sequence[str] = (), source: str = "recipe") -> Model:
+    """The recipe in plain values, which stay as they are, after overrides such as `data.limit=4`.
+
+    Entries of a list are addressed by their `name` or by their number from 0.  Raises RecipeError.
+    """
+    values = deepcopy(values)
+    for override in overrides:
+        _set(values, override)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{source}: {faults(error)}") from None
+
+
+def faults(error: ValidationError) -> str:
+    """All that pydantic found wrong, in one line."""
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        message = str(fault["msg"]).removeprefix("Value error, ")
+        lines.append(f"{where}: {message}" if where else message)
+    return "; ".join(lines)
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise RecipeError(f"--set {override}: write it as key=value, for example data.limit=4")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override}: {text!r} is not a YAML value") from None
+    node: Any = values
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(node, list):
+            index = _position(node, key, override)
+            if last:
+                node[index] = value
+            node = node[index]
+        elif isinstance(node, dict) and (last or key in node):
+            if last:
+                node[key] = value
+            node = node[key]
+        else:
+            has = f"; keys there are {', '.join(map(str, node))}" if isinstance(node, dict) else ""
+            raise RecipeError(f"--set {override}: there is no {'.'.join(keys[: depth + 1])!r}{has}")
+
+
+def _position(entries: list[Any], key: str, override: str) -> int:
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
+    if key in names:
+        return names.index(key)
+    if key.isdigit() and int(key) < len(entries):
+        return int(key)
+    known = [str(name) for name in names if name is not None]
+    hint = f"; names are {', '.join(known)}" if known else ""
+    raise RecipeError(f"--set {override}: {key!r} is neither a name nor a number below {len(entries)}{hint}")

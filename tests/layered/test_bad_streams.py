@@ -1,0 +1,97 @@
+"""A sample of the bad streams of tests/torture/bad_streams.py, in this process; the script decodes all of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from multiprocessing.connection import Connection
+
+import numpy as np
+import pytest
+
+from layered.codec import LayeredCodec
+from layered.errors import CorruptStream
+from layered.image import Image8
+from tests.torture.bad_streams import KINDS, LEAST, LEAST_FLIPS, Bad, Kit, Worker, judge, streams_of
+
+EACH = 22
+BAD = Bad("", 2, b"", "plain")
+
+
+@pytest.fixture(scope="module")
+def kit(tiny_codec: LayeredCodec) -> Kit:
+    return Kit.of(tiny_codec)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_streams_raise_or_give_right_pictures(kit: Kit, kind: str) -> None:
+    streams = streams_of(kit, kind)
+    for bad in random.Random(1).sample(streams, min(EACH, len(streams))):
+        for strict in (True, False):
+            outcome, wrong = judge(kit.codec.decode, bad, kit.files[bad.file], strict)
+            assert outcome != "bad", f"{'strict' if strict else 'lenient'}: {wrong}: {bad.data.hex()}"
+
+
+def test_the_script_makes_as_many_streams_as_promised(kit: Kit) -> None:
+    counts = {kind: len(streams_of(kit, kind)) for kind in KINDS}
+    assert sum(counts.values()) >= LEAST and counts["flipped bits"] >= LEAST_FLIPS
+    assert counts["truncations"] == sum(len(file.data) for file in kit.files)
+
+
+def test_fields_put_together_again_give_the_file(kit: Kit) -> None:
+    for file in (*kit.files, *kit.others):
+        assert file.put() == file.data == file.put(repair=False)
+
+
+def test_the_judge_lets_nothing_wrong_pass(kit: Kit) -> None:
+    file = kit.files[2]
+    whole, cut = file.data, file.data[: file.ends[1]]
+    off = [picture ^ np.uint8(k == 1) for k, picture in enumerate(file.pictures)]
+
+    def refuse(data: bytes, strict: bool) -> list[Image8]:
+        raise CorruptStream("no")
+
+    def fail(data: bytes, strict: bool) -> list[Image8]:
+        raise IndexError("no")
+
+    def give(count: int) -> list[Image8]:
+        return list(file.pictures[:count])
+
+    def outcome(data: bytes, found: list[Image8] | None, strict: bool = True, rule: str = "plain") -> str:
+        decode = refuse if found is None else lambda data, strict: found
+        return judge(decode, Bad("", 2, data, rule), file, strict)[0]  # type: ignore[arg-type]
+
+    assert outcome(whole, give(3)) == outcome(cut, give(2)) == outcome(cut + b"x", give(2), strict=False) == "legal"
+    assert outcome(whole, None) == outcome(whole, give(2)) == outcome(cut, give(3)) == "bad"
+    assert outcome(cut + b"x", give(2)) == outcome(cut + b"x", None, strict=False) == "bad"
+    assert outcome(b"", None) == outcome(b"x", None, rule="repaired") == "raised"
+    assert outcome(b"", []) == outcome(b"x", [], rule="repaired") == "bad"
+    assert outcome(b"x", off, rule="repaired") == outcome(b"x", give(1)[::-1] * 2, rule="repaired") == "bad"
+    assert outcome(b"x", off, rule="exact") == "other" and outcome(whole, off, rule="forged") == "other"
+    assert outcome(b"x", [picture ^ np.uint8(2) for picture in file.pictures], rule="exact") == "bad"
+    assert outcome(cut, off, rule="forged") == "bad"
+    assert judge(fail, BAD, file, True) == ("bad", "IndexError: no")
+
+
+def _crash(connection: Connection) -> None:
+    connection.send(0)
+    connection.recv()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hang(connection: Connection) -> None:
+    connection.send(0)
+    time.sleep(60)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork to start at once")
+@pytest.mark.parametrize(("serve", "timeout", "wrong"), [(_crash, 30, "exit code -9"), (_hang, 0.1, "no answer")])
+def test_a_crash_and_a_hang_are_bad_and_the_worker_goes_on(serve: object, timeout: float, wrong: str) -> None:
+    worker = Worker(serve, timeout=timeout, method="fork")  # type: ignore[arg-type]
+    for _ in range(2):
+        verdict = worker.judge(BAD)
+        assert verdict.outcomes == ("bad", "bad") and wrong in verdict.wrong
+    worker.close()
