@@ -11,40 +11,22 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from copy import deepcopy
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from baselines.protocol import Quality, layer_qualities
 from baselines.registry import build
-from layered.errors import LayeredError, RecipeError
+from layered.errors import LayeredError
 from layered.image import check_scales
+from layered.recipes import Strict, bundled, check, read
 
 __all__ = ["CodecSpec", "DataSpec", "Recipe", "bundled_recipes", "load_recipe", "make_recipe"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, values: Any) -> Any:
-        valid = list(cls.model_fields)
-        for key in values if isinstance(values, dict) else ():
-            if key not in valid:
-                close = difflib.get_close_matches(str(key), valid, 1)
-                hint = f", did you mean {close[0]!r}?" if close else ""
-                raise ValueError(f"unknown key {str(key)!r}{hint} valid keys are {', '.join(valid)}")
-        return values
-
-
-class DataSpec(_Strict):
+class DataSpec(Strict):
     """Which images.  source: named set or folder.  limit: the first so many.  longest_side: shrink to it."""
 
     source: str
@@ -52,7 +34,7 @@ class DataSpec(_Strict):
     longest_side: int | None = Field(None, ge=1)
 
 
-class CodecSpec(_Strict):
+class CodecSpec(Strict):
     """One row of the tables.  qualities: one real number, or a list with one per layer, for each point."""
 
     name: str = Field(min_length=1)
@@ -75,7 +57,7 @@ class CodecSpec(_Strict):
         return self
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """A whole experiment.
 
     scales: of the layers, relative to the image, increasing, in (0, 1].  anchors: names of codecs.
@@ -129,8 +111,7 @@ class _as_value_error:
 
 def bundled_recipes() -> tuple[str, ...]:
     """Names of the recipes that come with the package."""
-    folder = resources.files("experiments") / "recipes"
-    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+    return bundled("experiments")
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -138,74 +119,11 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises RecipeError, in one line that names every fault.
     """
-    path = Path(source)
-    if path.is_file():
-        text = path.read_text(encoding="utf-8")
-    elif str(source) in bundled_recipes():
-        text = (resources.files("experiments") / "recipes" / f"{source}.yaml").read_text(encoding="utf-8")
-    else:
-        raise RecipeError(f"{source}: no such file; bundled recipes are {', '.join(bundled_recipes())}")
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"{source}: a recipe is a mapping of keys such as name, data, codecs")
-    return make_recipe(values, overrides, str(source))
+    return make_recipe(read(source, "experiments"), overrides, str(source))
 
 
 def make_recipe(values: dict[str, Any], overrides: Sequence[str] = (), source: str = "recipe") -> Recipe:
     """A checked recipe from plain values, which stay as they are; overrides are as in `load_recipe`."""
-    values = deepcopy(values)
     if isinstance(values.get("data"), str):
-        values["data"] = {"source": values["data"]}
-    for override in overrides:
-        _set(values, override)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"{source}: " + "; ".join(_fault(fault) for fault in error.errors())) from None
-
-
-def _fault(fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"])
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
-
-
-def _set(values: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise RecipeError(f"--set {override}: write it as key=value, for example data.limit=4")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise RecipeError(f"--set {override}: {text!r} is not a YAML value") from None
-    node: Any = values
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(node, list):
-            index = _position(node, key, override)
-            if last:
-                node[index] = value
-            node = node[index]
-        elif isinstance(node, dict) and (last or key in node):
-            if last:
-                node[key] = value
-            node = node[key]
-        else:
-            has = f"; keys there are {', '.join(map(str, node))}" if isinstance(node, dict) else ""
-            raise RecipeError(f"--set {override}: there is no {'.'.join(keys[: depth + 1])!r}{has}")
-
-
-def _position(entries: list[Any], key: str, override: str) -> int:
-    """Entries of a list are addressed by their `name` or by their number from 0."""
-    names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
-    if key in names:
-        return names.index(key)
-    if key.isdigit() and int(key) < len(entries):
-        return int(key)
-    known = [str(name) for name in names if name is not None]
-    hint = f"; names are {', '.join(known)}" if known else ""
-    raise RecipeError(f"--set {override}: {key!r} is neither a name nor a number below {len(entries)}{hint}")
+        values = {**values, "data": {"source": values["data"]}}  # so that data.limit=4 finds its place
+    return check(Recipe, values, overrides, source)

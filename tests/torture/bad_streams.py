@@ -203,8 +203,8 @@ def chunk_edits(kit: Kit, file: File, k: int) -> Iterator[Part]:
             yield {"flags": bytes([flags]), "width": varint(max(0, wide)), "height": varint(max(0, high))}
     yield {"flags": bytes([stream.FULL_SIZE]), "width": b"", "height": b""}
     for count in (0, 1, 2, 40, 4096):
-        flags = bytes([now["flags"][0] | stream.ADAPTER])
-        yield {"flags": flags, "adapter": varint(count), "weights": kit.bytes(count)}
+        adapted = bytes([now["flags"][0] | stream.ADAPTER])
+        yield {"flags": adapted, "adapter": varint(count), "weights": kit.bytes(count)}
 
 
 def undamaged(kit: Kit) -> Iterator[Bad]:
@@ -297,8 +297,8 @@ def _damaged(kit: Kit, payload: bytes, foreign: Sequence[bytes]) -> Iterator[byt
         yield payload + bytes(length)
     words = [payload[at : at + 4] for at in range(7, len(payload), 4)]
     yield payload[:7] + b"".join(reversed(words))
-    for value in extremes(3, payload[4:7], len(payload) - 7):
-        yield payload[:4] + value + payload[7:]
+    for size in extremes(3, payload[4:7], len(payload) - 7):
+        yield payload[:4] + size + payload[7:]
 
 
 def trailing(kit: Kit) -> Iterator[Bad]:
@@ -397,14 +397,15 @@ def judge(decode: Callable[..., list[Image8]], bad: Bad, file: File, strict: boo
         return "bad", f"{type(error).__name__}: {error}"
     if bad.rule == "plain" and len(found) != intact:
         return "bad", f"{len(found)} pictures where {intact} layers are whole"
-    if found and all(np.array_equal(a, b) for a, b in zip(found, file.pictures[: len(found)], strict=True)):
+    right = file.pictures[: len(found)]
+    if found and len(found) == len(right) and all(np.array_equal(a, b) for a, b in zip(found, right, strict=True)):
         return "legal", ""
     if bad.rule == "forged" and all(np.array_equal(a, b) for a, b in zip(found, again, strict=True)):
         sizes = [(picture.shape[1], picture.shape[0]) for picture in found]
-        right = [(chunk.width, chunk.height) for chunk in stream.parse(bad.data).chunks]
-        return ("other", "") if sizes == right else ("bad", f"sizes {sizes} instead of {right}")
-    worst = max((_difference(a, b) for a, b in zip(found, file.pictures, strict=False)), default=256)
-    if bad.rule == "exact" and len(found) <= len(file.pictures) and worst <= 1:
+        wanted = [(chunk.width, chunk.height) for chunk in stream.parse(bad.data).chunks]
+        return ("other", "") if sizes == wanted else ("bad", f"sizes {sizes} instead of {wanted}")
+    worst = max((_difference(a, b) for a, b in zip(found, right, strict=False)), default=256)
+    if bad.rule == "exact" and len(found) == len(right) and worst <= 1:
         return "other", ""
     return "bad", f"{len(found)} pictures, up to {worst} levels off, or not the same again"
 

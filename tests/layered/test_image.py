@@ -1,0 +1,104 @@
+"""Loading, saving, sizes: one rule each, and bad pictures are named in one line."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from layered.errors import ImageError, OptionError
+from layered.image import layer_sizes, load_image, resize8, save_image, to_image8, to_tensor
+from tests.conftest import smooth_picture
+
+
+@pytest.mark.parametrize("ending", [".png", ".webp", ".bmp", ".ppm", ".tif"])
+def test_what_is_saved_is_loaded_again(tmp_path: Path, ending: str) -> None:
+    image = smooth_picture(13, 17)
+    save_image(image, tmp_path / f"picture{ending}")
+    assert np.array_equal(load_image(tmp_path / f"picture{ending}"), image)
+    assert [path.name for path in tmp_path.iterdir()] == [f"picture{ending}"]
+
+
+def test_grey_and_palette_pictures_become_rgb(tmp_path: Path) -> None:
+    grey = Image.fromarray(smooth_picture(5, 6)[..., 0])
+    for k, picture in enumerate((grey, grey.convert("1"), grey.convert("P"))):
+        picture.save(tmp_path / f"{k}.png")
+        assert np.array_equal(load_image(tmp_path / f"{k}.png"), np.array(picture.convert("RGB")))
+
+
+def test_transparent_pictures_are_laid_on_white(tmp_path: Path) -> None:
+    rgba = np.zeros((4, 4, 4), dtype=np.uint8)
+    rgba[:2, :, 3] = 255
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png")[:, 0, 0].tolist() == [0, 0, 255, 255]
+
+
+def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(smooth_picture(8, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert load_image(tmp_path / "a.jpg").shape == (20, 8, 3)
+
+
+def test_pictures_that_cannot_be_converted_without_guessing_are_refused(tmp_path: Path) -> None:
+    picture = Image.fromarray(smooth_picture(8, 8))
+    Image.fromarray(np.full((8, 8), 40000, dtype=np.uint16)).save(tmp_path / "deep.png")
+    picture.convert("CMYK").save(tmp_path / "print.jpg")
+    picture.save(tmp_path / "moving.gif", save_all=True, append_images=[picture.rotate(90)])
+    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    picture.save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:90])
+    for name, word in [("deep", "8 bits"), ("print", "CMYK"), ("moving", "animated"), ("text", "not an image"),
+                       ("empty", "not an image"), ("cut", "unreadable"), ("absent", "no such file")]:  # fmt: skip
+        endings = {"print": "jpg", "moving": "gif"}
+        with pytest.raises(ImageError, match=word) as caught:
+            load_image(tmp_path / f"{name}.{endings.get(name, 'png')}")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        save_image(smooth_picture(4, 4), path)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ImageError, match="unknown image ending"):
+        save_image(smooth_picture(4, 4), tmp_path / "a.xyz")
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000))
+def test_layer_sizes_never_shrink_upwards_and_end_at_the_picture(width: int, height: int) -> None:
+    sizes = layer_sizes(width, height, (0.1, 0.25, 0.5, 1.0))
+    assert sizes[-1] == (width, height) and min(sizes[0]) >= 1
+    assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairwise(sizes))
+
+
+def test_halves_are_rounded_up() -> None:
+    assert layer_sizes(5, 3, (0.5, 1.0))[0] == (3, 2)
+    with pytest.raises(OptionError):
+        layer_sizes(5, 3, (1.0, 0.5))
+
+
+def test_resizing_is_pillows_antialiased_bicubic() -> None:
+    image = smooth_picture(20, 30)
+    expected = np.array(Image.fromarray(image).resize((15, 10), Image.Resampling.BICUBIC))
+    assert np.array_equal(resize8(image, 15, 10), expected)
+
+
+def test_rounding_to_8_bits_is_to_the_nearest_and_clamped() -> None:
+    values = torch.tensor([-0.2, 0.0, 100.4 / 255, 100.6 / 255, 1.0, 1.7]).reshape(1, 1, 1, 6).expand(1, 3, 1, 6)
+    assert to_image8(values)[0, :, 0].tolist() == [0, 0, 100, 101, 255, 255]
+    image = smooth_picture(9, 4)
+    assert np.array_equal(to_image8(to_tensor(image)), image)

@@ -1,0 +1,62 @@
+"""Weights files rebuild their codec, and say so when they cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import layered
+from layered.codec import LayeredCodec
+from layered.errors import OptionError
+from layered.weights import card, catalogue, name_of
+from layered.weights.store import digest_of, export, save_codec
+from tests.conftest import smooth_picture
+
+
+def test_a_saved_codec_is_rebuilt_from_its_file_alone(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
+    digest = save_codec(tiny_codec, tmp_path / "w.safetensors", "mine")
+    codec = layered.load(tmp_path / "w.safetensors")
+    assert (codec.name, codec.digest, codec.spec) == ("mine", digest, tiny_codec.spec)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+    image = smooth_picture(40, 33)
+    other = layered.load(tmp_path / "w.safetensors")
+    data = codec.encode(image, (0.5, 1.0))
+    assert np.array_equal(other.decode(data)[1], codec.decode(data)[1])
+
+
+def test_full_precision_keeps_every_bit(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
+    assert save_codec(tiny_codec, tmp_path / "w.safetensors", "mine", half=False) == tiny_codec.digest
+
+
+def test_one_changed_weight_changes_the_digest(tiny_codec: LayeredCodec) -> None:
+    state = {key: value.clone() for key, value in tiny_codec.state_dict().items()}
+    state["base.g_s.0.weight"][0, 0, 0, 0] += 1e-6
+    assert digest_of(tiny_codec.spec, state) != tiny_codec.digest
+
+
+def test_files_that_are_not_weights_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"hello")
+    save_file({"x": torch.zeros(1)}, tmp_path / "b.safetensors")
+    for name, word in [("a", "not a weights file"), ("b", "not weights of this library"), ("c", "unknown weights")]:
+        with pytest.raises(OptionError, match=word):
+            layered.load(str(tmp_path / f"{name}.safetensors"))
+
+
+@pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: entry.name)
+def test_bundled_weights_match_their_cards(entry: layered.weights.Card, tmp_path: Path) -> None:
+    codec = layered.load(entry.name)
+    assert codec.digest.hex() == entry.digest and name_of(codec.digest) == entry.name
+    assert json.loads(codec.spec.model_dump_json()) == entry.spec
+    assert entry.training["phases"] and entry.training["machine"] and entry.measured["curves"]
+    export(entry.name, tmp_path / "out.safetensors")
+    assert layered.load(tmp_path / "out.safetensors").digest == codec.digest
+
+
+def test_unknown_names_list_the_valid_ones() -> None:
+    with pytest.raises(OptionError, match="unknown weights 'nobody'"):
+        card("nobody")
