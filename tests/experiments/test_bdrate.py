@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
+from importlib import resources
 
 import bjontegaard
 import pytest
@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.bdrate import METHODS, Curve, CurveError, bd_rate, overlap
+from experiments.published import published_curves
 from layered.errors import OptionError
 
-PUBLISHED = json.loads((Path(__file__).parent / "compressai_kodak_points.json").read_text())
+PUBLISHED = json.loads((resources.files("experiments") / "papers" / "compressai_kodak.json").read_text())
 QUALITIES = (28.0, 30.0, 32.5, 34.0, 37.0)
 RATES = (0.1, 0.19, 0.4, 0.55, 1.1)
 
 
 def published(name: str) -> Curve:
-    points = PUBLISHED["curves"][name]
-    return Curve(tuple(points["bpp"]), tuple(points["psnr"]))
+    return published_curves()[name]
 
 
 @pytest.mark.parametrize("row", PUBLISHED["bd_rates"], ids=lambda row: f"{row['anchor']}-{row['test']}")
