@@ -22,7 +22,8 @@ LEARNED: Mapping[str, str] = {"mean-scale": "compass-small", "factorized": "fact
 
 _SOURCES = (
     "baselines/learned.py", "layered/base", "layered/codec.py", "layered/enhancement", "layered/entropy",
-    "layered/image.py", "layered/layer.py", "layered/rounding.py", "layered/spec.py", "layered/stream.py",
+    "layered/fields.py", "layered/image.py", "layered/layer.py", "layered/rounding.py", "layered/spec.py",
+    "layered/stream.py",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from layered import stream
-from layered.errors import CorruptStream, LayeredError, OptionError
+from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError
 from layered.image import Image8, check_scales, layer_sizes, resize8, to_image8, to_tensor
 from layered.layer import Context, Layer
 from layered.rounding import Hard, Rounding
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from layered.enhancement.residual import ResidualEnhancement
     from layered.spec import CodecSpec
 
-__all__ = ["LayerOutput", "LayeredCodec", "as_decoded"]
+__all__ = ["LIMITS", "LayerOutput", "LayeredCodec", "as_decoded"]
+
+LIMITS = stream.Limits(pixels=2**25)
+"""What is coded unless the caller allows more: 8K pictures, some 8 GB of memory at the bundled widths."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,18 @@ class LayeredCodec(nn.Module):
         quality: float | Sequence[float] | None = None,
         exact: bool = False,
         verify: bool = True,
+        limits: stream.Limits = LIMITS,
     ) -> bytes:
         """Picture [H, W, 3] uint8 -> one stream holding a layer for each scale, base first.
 
         scales: increasing, relative to the picture, in (0, 1].  quality: one real number or one a layer, in
         `quality_range`; the middle of it by default.  exact: float64 synthesis, so that every machine decodes
         the same pictures.  verify: decode the stream and compare before returning it.
-        Raises OptionError; LayeredError when the verification fails.
+        Raises OptionError; LimitExceeded; LayeredError when the verification fails.
         """
         height, width = image.shape[:2]
+        if width * height > limits.pixels:
+            raise LimitExceeded(f"{width}x{height} is beyond {limits.pixels} pixels; pass larger limits or resize it")
         qualities = self._qualities(quality, len(check_scales(scales)))
         chunks, pictures = [], []
         lower: Tensor | None = None
@@ -110,21 +116,21 @@ class LayeredCodec(nn.Module):
             lower = to_tensor(pictures[-1], self.device)
         data = stream.pack(stream.Header(stream.VERSION, self.digest, width, height, len(chunks), exact), chunks)
         if verify:
-            decoded = self.decode(data)
+            decoded = self.decode(data, limits=limits)
             if not all(np.array_equal(a, b) for a, b in zip(pictures, decoded, strict=True)):
                 raise LayeredError("verification failed: the stream does not decode to the encoder's pictures")
         return data
 
     @torch.inference_mode()
     def decode(
-        self, data: bytes, layers: int | None = None, strict: bool = True, limits: stream.Limits | None = None
+        self, data: bytes, layers: int | None = None, strict: bool = True, limits: stream.Limits = LIMITS
     ) -> list[Image8]:
         """Stream -> pictures [H, W, 3] uint8, base first.
 
         layers: how many to decode, all that are there by default.  strict: False drops a damaged tail.
         Raises CorruptStream, UnsupportedVersion, WrongModel, LimitExceeded, OptionError.
         """
-        parsed = stream.parse(data, strict=strict, limits=limits or stream.Limits())
+        parsed = stream.parse(data, strict=strict, limits=limits)
         stream.require_digest(parsed.header, self.digest, self.name)
         count = len(parsed.chunks) if layers is None else layers
         if not 1 <= count <= len(parsed.chunks):
@@ -146,8 +152,8 @@ class LayeredCodec(nn.Module):
 
         Where a layer has that very size, it is returned as it is; a smaller size is resized antialiased.
         """
-        if not (1 <= width <= stream.Limits().side and 1 <= height <= stream.Limits().side):
-            raise OptionError(f"size {width}x{height} is outside 1 to {stream.Limits().side} a side")
+        if not (1 <= width <= LIMITS.side and 1 <= height <= LIMITS.side and width * height <= LIMITS.pixels):
+            raise OptionError(f"size {width}x{height} is outside 1 to {LIMITS.side} a side, {LIMITS.pixels} pixels")
         pictures = self.decode(data, strict=strict)
         for picture in pictures:
             if picture.shape[:2] == (height, width):

@@ -8,11 +8,12 @@ that a file can be inspected without loading a model.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
+from layered.fields import VARINT, Field, read_fields, write_fields
 
 __all__ = [
     "DIGEST_BYTES", "MAGIC", "VERSION", "Chunk", "Header", "Limits", "Stream", "describe", "pack", "parse",
@@ -28,20 +29,6 @@ QUALITY_UNIT = 256  # quality is stored as a u16 in steps of 1/256
 EXACT = 1  # header flag: synthesis in float64
 ADAPTER = 1  # chunk flag: adapter weights come with this layer
 FULL_SIZE = 2  # chunk flag: the layer has the header's size, so its own is left out
-
-VARINT = 0
-VARINT_MAX_BYTES = 5
-
-
-@dataclass(frozen=True)
-class Field:
-    """One integer of the format: `size` bytes, or a varint; present if `flags & mask == value`."""
-
-    name: str
-    size: int
-    mask: int = 0
-    value: int = 0
-
 
 PREAMBLE = (Field("magic", len(MAGIC)), Field("version", 1))  # the same in every version to come
 HEADER = (
@@ -143,7 +130,7 @@ def pack(header: Header, chunks: Sequence[Chunk], limits: Limits | None = None) 
         "width": header.width,
         "height": header.height,
     }
-    head = _write(PREAMBLE + HEADER, values)
+    head = write_fields(PREAMBLE + HEADER, values)
     pieces, crc, below = [head], zlib.crc32(head), (1, 1)
     for k, chunk in enumerate(chunks):
         size = chunk.width, chunk.height
@@ -157,7 +144,7 @@ def pack(header: Header, chunks: Sequence[Chunk], limits: Limits | None = None) 
             "payload": len(chunk.payload),
             "adapter": len(chunk.adapter),
         }
-        body = _write(CHUNK, values) + chunk.adapter + chunk.payload
+        body = write_fields(CHUNK, values) + chunk.adapter + chunk.payload
         crc, below = zlib.crc32(body, crc), size
         pieces += [body, crc.to_bytes(CRC_BYTES, "little")]
     return b"".join(pieces)
@@ -242,10 +229,10 @@ def describe(stream: Stream) -> dict[str, Any]:
 def _parse_header(data: bytes, limits: Limits) -> tuple[Header, int]:
     if data[: len(MAGIC)] != MAGIC:
         raise CorruptStream(f"not a layered stream: it does not start with the bytes {MAGIC.hex(' ')}")
-    values, start = _read(PREAMBLE, data, 0, "header")
+    values, start = read_fields(PREAMBLE, data, 0, "header")
     if values["version"] != VERSION:
         raise UnsupportedVersion(f"stream version {values['version']}; this release reads version {VERSION}")
-    values, start = _read(HEADER, data, start, "header")
+    values, start = read_fields(HEADER, data, start, "header")
     if values["flags"] & ~EXACT:
         raise CorruptStream(f"header: unknown flags {values['flags']:#04x}")
     digest = values["digest"].to_bytes(DIGEST_BYTES, "little")
@@ -261,7 +248,7 @@ def _parse_chunk(
 ) -> tuple[Chunk, int, int]:
     """The chunk at `start`, where it ends, and the CRC up to there."""
     k = len(lower)
-    values, at = _read(CHUNK, data, start, f"layer {k}")
+    values, at = read_fields(CHUNK, data, start, f"layer {k}")
     flags, full = values["flags"], (header.width, header.height)
     size = full if flags & FULL_SIZE else (values["width"], values["height"])
     adapter, payload = values.get("adapter", 0), values["payload"]
@@ -308,47 +295,3 @@ def _check_chunk(
         raise LimitExceeded(f"layer {k}: payload of {payload} bytes, at most {most} for {width}x{height}")
     if adapter > limits.adapter:
         raise LimitExceeded(f"layer {k}: adapter of {adapter} bytes, at most {limits.adapter} are allowed")
-
-
-def _write(fields: Sequence[Field], values: Mapping[str, int]) -> bytes:
-    out = bytearray()
-    for field in fields:
-        if field.mask and values["flags"] & field.mask != field.value:
-            continue
-        value = int(values[field.name])
-        if field.size != VARINT:
-            out += value.to_bytes(field.size, "little")
-            continue
-        while value > 0x7F:
-            out.append(value & 0x7F | 0x80)
-            value >>= 7
-        out.append(value)
-    return bytes(out)
-
-
-def _read(fields: Sequence[Field], data: bytes, at: int, where: str) -> tuple[dict[str, int], int]:
-    values: dict[str, int] = {}
-    for field in fields:
-        if field.mask and values["flags"] & field.mask != field.value:
-            continue
-        size = field.size if field.size != VARINT else _varint_size(data, at, f"{where}: {field.name}")
-        piece = data[at : at + size]
-        if len(piece) < size:
-            raise CorruptStream(f"{where}: truncated at field {field.name}")
-        if field.size == VARINT:
-            values[field.name] = sum((byte & 0x7F) << 7 * i for i, byte in enumerate(piece))
-        else:
-            values[field.name] = int.from_bytes(piece, "little")
-        at += size
-    return values, at
-
-
-def _varint_size(data: bytes, at: int, where: str) -> int:
-    for size in range(1, VARINT_MAX_BYTES + 1):
-        if at + size > len(data):
-            raise CorruptStream(f"{where} is truncated")
-        if data[at + size - 1] < 0x80:
-            if size > 1 and data[at + size - 1] == 0:
-                raise CorruptStream(f"{where} is not in its shortest form")
-            return size
-    raise CorruptStream(f"{where} is longer than {VARINT_MAX_BYTES} bytes")
