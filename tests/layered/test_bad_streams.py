@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
 import signal
 import time
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -15,7 +17,7 @@ import pytest
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream
 from layered.image import Image8
-from tests.torture.bad_streams import KINDS, LEAST, LEAST_FLIPS, Bad, Kit, Worker, judge, streams_of
+from tests.torture.bad_streams import KINDS, LEAST, LEAST_FLIPS, Bad, Kit, Row, Verdict, Worker, judge, streams_of
 
 EACH = 22
 BAD = Bad("", 2, b"", "plain")
@@ -78,6 +80,16 @@ def test_the_judge_lets_nothing_wrong_pass(kit: Kit) -> None:
     assert outcome(b"x", [picture ^ np.uint8(2) for picture in file.pictures], rule="exact") == "bad"
     assert outcome(cut, off, rule="forged") == "bad"
     assert judge(fail, BAD, file, True) == ("bad", "IndexError: no")
+
+
+def test_the_report_counts_outcomes_and_keeps_bad_streams() -> None:
+    row = Row("noise", 3)
+    row.add(BAD, Verdict(("raised", "raised"), seconds=0.5))
+    row.add(Bad("", 0, b"\x89", "plain"), Verdict(("raised", "bad"), "lenient: no", 0.25))
+    held = json.loads(json.dumps(asdict(row)))
+    assert held["strict"] == {"raised": 2, "legal": 0, "other": 0, "bad": 0}
+    assert held["lenient"] == {"raised": 1, "legal": 0, "other": 0, "bad": 1}
+    assert (held["bad"], held["slowest"], held["examples"]) == (1, 0.5, [{"wrong": "lenient: no", "hex": "89"}])
 
 
 def _crash(connection: Connection) -> None:

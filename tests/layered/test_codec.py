@@ -119,8 +119,8 @@ def test_a_repaired_checksum_does_not_hide_a_damaged_payload(tiny_codec: Layered
 
 def test_a_huge_size_on_a_tiny_payload_is_refused_before_memory_is_taken(tiny_codec: LayeredCodec) -> None:
     parsed = stream.parse(tiny_codec.encode(smooth_picture(32, 32), (1.0,), 2.0))
-    header = stream.Header(stream.VERSION, tiny_codec.digest, 8192, 8192, 1, False)
-    chunk = stream.Chunk(8192, 8192, 2.0, parsed.chunks[0].payload)
+    header = stream.Header(stream.VERSION, tiny_codec.digest, 8192, 4096, 1, False)
+    chunk = stream.Chunk(8192, 4096, 2.0, parsed.chunks[0].payload)
     with pytest.raises(CorruptStream):
         tiny_codec.decode(stream.pack(header, [chunk]))
 
