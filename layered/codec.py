@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -106,12 +107,14 @@ class LayeredCodec(nn.Module):
         qualities = self._qualities(quality, len(check_scales(scales)))
         chunks, pictures = [], []
         lower: Tensor | None = None
+        seal = 0
         for k, (w, h) in enumerate(layer_sizes(width, height, scales)):
-            context = Context(h, w, qualities[k], lower, exact)
+            context = Context(h, w, qualities[k], lower, exact, seal)
             layer = self.layer(k)
             original = to_tensor(resize8(image, w, h), self.device)
             latents = layer.code(layer.analyse(original, context), context, Hard()).latents
             chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context)))
+            seal = zlib.crc32(chunks[-1].payload, seal)
             pictures.append(to_image8(layer.synthesise(latents, context)))
             lower = to_tensor(pictures[-1], self.device)
         data = stream.pack(stream.Header(stream.VERSION, self.digest, width, height, len(chunks), exact), chunks)
@@ -137,13 +140,18 @@ class LayeredCodec(nn.Module):
             raise OptionError(f"{layers} layers asked for, the stream holds {len(parsed.chunks)}")
         low, high = self.quality_range
         pictures: list[Image8] = []
+        seal = 0
         for k, chunk in enumerate(parsed.chunks[:count]):
             if not low <= chunk.quality <= high:
                 raise CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
             lower = to_tensor(pictures[-1], self.device) if pictures else None
-            context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact)
+            context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact, seal)
             layer = self.layer(k)
-            pictures.append(to_image8(layer.synthesise(layer.read(chunk.payload, context), context)))
+            picture = layer.synthesise(layer.read(chunk.payload, context), context)
+            if not bool(torch.isfinite(picture).all()):
+                raise CorruptStream(f"layer {k}: its symbols give values beyond all numbers; no encoder writes such")
+            pictures.append(to_image8(picture))
+            seal = zlib.crc32(chunk.payload, seal)
         return pictures
 
     @torch.inference_mode()

@@ -22,6 +22,7 @@ class Context:
     height, width: the layer's size in pixels.  quality: real, in the layer's `quality_range`.
     lower: the reconstruction of the layer below, [B, 3, h, w] in [0, 1]; None for a base layer.
     exact: synthesis and prediction run in float64, so that pictures are the same on every machine.
+    seal: CRC32 over the payloads of the layers below, which this layer's own checksum takes in.
     """
 
     height: int
@@ -29,6 +30,7 @@ class Context:
     quality: float = 1.0
     lower: Tensor | None = None
     exact: bool = False
+    seal: int = 0
     _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: str, make: Callable[[], Tensor]) -> Tensor:

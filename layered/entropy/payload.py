@@ -1,7 +1,8 @@
 """The payload of one layer: the CRC32 of its symbols, then its entropy-coded strings.
 
-The CRC runs over the layer's size and quality and over every decoded integer.  A decoder whose arithmetic
-disagrees with the encoder's, or a payload damaged and given a new checksum, is found out by it.
+The CRC runs over the payloads below, the layer's size and quality, and every decoded integer.  A decoder whose
+arithmetic disagrees with the encoder's, a payload damaged and given a new checksum, and a layer put on other
+layers than its own are found out by it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _U32 = struct.Struct("<I")
 
 
 def _checksum(symbols: Sequence[Symbols], context: Context) -> int:
-    crc = zlib.crc32(struct.pack("<IIH", context.width, context.height, round(context.quality * 256)))
+    place = struct.pack("<IIIH", context.seal, context.width, context.height, round(context.quality * 256))
+    crc = zlib.crc32(place)
     for part in symbols:
         crc = zlib.crc32(part.values.astype("<i4").tobytes(), crc)
     return crc
