@@ -37,14 +37,14 @@ def budget(runs: Sequence[Path]) -> dict[str, Any]:
             raise OptionError(f"{path} is not there; the run has not ended")
         with safe_open(path, framework="pt") as file:
             training = json.loads(file.metadata()["training"])
-        settings = {phase["name"]: phase for phase in training["recipe"]["phases"]}
-        for name, steps in training["steps"].items():
-            phase = settings[name]
-            phases[name] = {key: phase[key] for key in ("batch", "patch", "lr", "schedule", "init")} | {"steps": steps}
+        recipe = training["recipe"]
+        for phase in recipe["phases"]:
+            if phase["name"] in training["steps"]:
+                phases[phase["name"]] = phase
         run_seconds = {"phases": list(training["steps"]), "seconds": training["seconds"]}
         result.setdefault("runs", []).append(run_seconds)
         result |= {key: training[key] for key in ("pictures", "device", "processes", "threads")}
-        result["precision"] = training["recipe"]["precision"]
+        result |= {key: recipe[key] for key in ("seed", "precision")}
     return {"phases": phases, **result}
 
 
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training = {**budget(given.run), "machine": given.machine}
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")
-        store.save_codec(codec, target, given.name)
+        store.save_codec(codec, target, given.name, training)
     codec = store.load(target)
     values = measured(given.results, given.codec) if given.results else {}
     card = Card(given.name, codec.digest.hex(), given.description, codec.spec.model_dump(mode="json"), training, values)

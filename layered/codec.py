@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from layered import stream
-from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError
-from layered.image import Image8, check_scales, layer_sizes, resize8, to_image8, to_tensor
+from layered.errors import CorruptStream, LayeredError, OptionError, UnsupportedVersion
+from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
 from layered.layer import Context, Layer
 from layered.rounding import Hard, Rounding
 
@@ -101,10 +101,11 @@ class LayeredCodec(nn.Module):
         the same pictures.  verify: decode the stream and compare before returning it.
         Raises OptionError; LimitExceeded; LayeredError when the verification fails.
         """
+        check_image(image)
         height, width = image.shape[:2]
-        if width * height > limits.pixels:
-            raise LimitExceeded(f"{width}x{height} is beyond {limits.pixels} pixels; pass larger limits or resize it")
         qualities = self._qualities(quality, len(check_scales(scales)))
+        header = stream.Header(stream.VERSION, self.digest, width, height, len(qualities), exact)
+        stream.check_header(header, limits)
         chunks, pictures = [], []
         lower: Tensor | None = None
         seal = 0
@@ -117,7 +118,7 @@ class LayeredCodec(nn.Module):
             seal = zlib.crc32(chunks[-1].payload, seal)
             pictures.append(to_image8(layer.synthesise(latents, context)))
             lower = to_tensor(pictures[-1], self.device)
-        data = stream.pack(stream.Header(stream.VERSION, self.digest, width, height, len(chunks), exact), chunks)
+        data = stream.pack(header, chunks, limits)
         if verify:
             decoded = self.decode(data, limits=limits)
             if not all(np.array_equal(a, b) for a, b in zip(pictures, decoded, strict=True)):
@@ -131,7 +132,7 @@ class LayeredCodec(nn.Module):
         """Stream -> pictures [H, W, 3] uint8, base first.
 
         layers: how many to decode, all that are there by default.  strict: False drops a damaged tail.
-        Raises CorruptStream, UnsupportedVersion, WrongModel, LimitExceeded, OptionError.
+        Raises CorruptStream, UnsupportedVersion (adapter weights included), WrongModel, LimitExceeded, OptionError.
         """
         parsed = stream.parse(data, strict=strict, limits=limits)
         stream.require_digest(parsed.header, self.digest, self.name)
@@ -142,6 +143,8 @@ class LayeredCodec(nn.Module):
         pictures: list[Image8] = []
         seal = 0
         for k, chunk in enumerate(parsed.chunks[:count]):
+            if chunk.adapter:
+                raise UnsupportedVersion(f"layer {k} carries adapter weights, which this release cannot apply")
             if not low <= chunk.quality <= high:
                 raise CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
             lower = to_tensor(pictures[-1], self.device) if pictures else None
@@ -158,7 +161,7 @@ class LayeredCodec(nn.Module):
     def render(self, data: bytes, width: int, height: int, strict: bool = True) -> Image8:
         """Stream -> picture of any size: the highest layer, predicted on to [height, width].
 
-        Where a layer has that very size, it is returned as it is; a smaller size is resized antialiased.
+        Where a layer has that very size, it is returned as it is; an axis that shrinks is resized antialiased.
         """
         if not (1 <= width <= LIMITS.side and 1 <= height <= LIMITS.side and width * height <= LIMITS.pixels):
             raise OptionError(f"size {width}x{height} is outside 1 to {LIMITS.side} a side, {LIMITS.pixels} pixels")
@@ -167,9 +170,12 @@ class LayeredCodec(nn.Module):
             if picture.shape[:2] == (height, width):
                 return picture
         top = pictures[-1]
-        if self.enhancement is None or (height < top.shape[0] and width < top.shape[1]):
+        top = resize8(top, min(width, top.shape[1]), min(height, top.shape[0]))
+        if self.enhancement is None or top.shape[:2] == (height, width):
             return resize8(top, width, height)
-        return to_image8(self.enhancement.predict(Context(height, width, 1.0, to_tensor(top, self.device))))
+        exact = stream.parse(data, strict=strict, limits=LIMITS).header.exact
+        context = Context(height, width, lower=to_tensor(top, self.device), exact=exact)
+        return to_image8(self.enhancement.predict(context))
 
     def encode_to_bytes(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "MAX_PIXELS", "MAX_SIDE", "Image8", "check_scales", "layer_sizes", "load_image", "resize8", "save_image",
-    "to_image8", "to_tensor",
+    "MAX_PIXELS", "MAX_SIDE", "Image8", "check_image", "check_scales", "layer_sizes", "load_image", "resize8",
+    "save_image", "to_image8", "to_tensor",
 ]  # fmt: skip
 
 Image8: TypeAlias = NDArray[np.uint8]
 
 MAX_SIDE = 32768
 MAX_PIXELS = 2**28
+_READ = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM", "TIFF", "GIF", "AVIF", "JPEG2000", "TGA")
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".ppm": "PPM",
             ".tif": "TIFF", ".tiff": "TIFF"}  # fmt: skip
 _OPTIONS: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
@@ -39,17 +41,23 @@ _OPTIONS: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"qua
 def load_image(source: str | Path | IO[bytes]) -> Image8:
     """Read a picture as 8-bit RGB [H, W, 3].
 
-    Grey and palette pictures become RGB; transparent ones are composited on white.  Animations, CMYK and
-    pictures of more than 8 bits a sample are refused, because any conversion would be a guess.  The EXIF
-    orientation is applied.  Raises ImageError.
+    Grey and palette pictures become RGB; transparent ones are composited on white.  Of the several pictures
+    that cameras put into one JPEG (MPO) the first is taken.  Animations, CMYK, and PNG, PPM and TIFF files of
+    more than 8 bits a sample are refused, because any conversion would be a guess.  The EXIF orientation is
+    applied.  Raises ImageError.
     """
     name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "input")
     try:
-        with Image.open(source) as opened:
+        Image.init()
+        readable = [kind for kind in _READ if kind in Image.OPEN]
+        with warnings.catch_warnings(), Image.open(source, formats=readable) as opened:
+            warnings.simplefilter("ignore")  # of Pillow; what matters here is checked here
             width, height = opened.size
             if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
                 raise ImageError(f"{name}: {width}x{height} is beyond {MAX_SIDE} a side or {MAX_PIXELS} pixels")
-            if getattr(opened, "n_frames", 1) > 1:
+            if _is_deep(opened):
+                raise ImageError(f"{name}: more than 8 bits a sample; convert it to 8-bit RGB first")
+            if getattr(opened, "n_frames", 1) > 1 and opened.format != "MPO":
                 raise ImageError(f"{name}: animated or multi-page pictures are refused; extract one frame first")
             return _as_rgb(opened, name)
     except UnidentifiedImageError:
@@ -58,8 +66,21 @@ def load_image(source: str | Path | IO[bytes]) -> Image8:
         raise ImageError(f"{name}: no such file") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: {error}") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageError(f"{name}: unreadable ({error})") from None
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+        raise ImageError(f"{name}: unreadable ({' '.join(str(error).split())})") from None
+
+
+def _is_deep(opened: Image.Image) -> bool:
+    """Whether Pillow is about to cut samples of 16 bits down to 8, which its `mode` does not tell."""
+    arguments = [tile[3] for tile in getattr(opened, "tile", ())]
+    deep_ppm = opened.format == "PPM" and any(isinstance(a, int) and a > 255 for x in arguments for a in _each(x))
+    return deep_ppm or any(";16" in str(part) for x in arguments for part in _each(x))
+
+
+def _each(arguments: object) -> Sequence[object]:
+    return arguments if isinstance(arguments, tuple) else (arguments,)
 
 
 def _as_rgb(opened: Image.Image, name: str) -> Image8:
@@ -120,6 +141,15 @@ def resize8(image: Image8, width: int, height: int) -> Image8:
     if (width, height) == (image.shape[1], image.shape[0]):
         return image
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+def check_image(image: object) -> None:
+    """Raise OptionError unless `image` is an array [H, W, 3] of uint8 with at least one pixel."""
+    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3):
+        kind = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise OptionError(f"a picture is an array of uint8 [H, W, 3], got {kind}; layered.image.load_image makes one")
+    if not image.size:
+        raise OptionError(f"a picture has at least one pixel, got {list(image.shape)}")
 
 
 def to_tensor(image: Image8, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> torch.Tensor:

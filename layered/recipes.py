@@ -31,9 +31,20 @@ class Strict(BaseModel):
         for key in values if isinstance(values, dict) else ():
             if key not in valid:
                 close = difflib.get_close_matches(str(key), valid, 1)
-                hint = f", did you mean {close[0]!r}?" if close else ""
+                hint = f", did you mean {close[0]!r}?" if close else ";"
                 raise ValueError(f"unknown key {str(key)!r}{hint} valid keys are {', '.join(valid)}")
         return values
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain values; a key given twice in one mapping is an error, not the last one's victory."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"the key {twice!r} is given twice")
+        return super().construct_mapping(node, deep)
 
 
 def bundled(package: str) -> tuple[str, ...]:
@@ -52,8 +63,8 @@ def read(source: str | Path, package: str) -> dict[str, Any]:
     else:
         raise RecipeError(f"{source}: no such file; bundled recipes are {', '.join(bundled(package))}")
     try:
-        values = yaml.safe_load(data.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = yaml.load(data.decode("utf-8"), _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{source}: a recipe is a mapping of keys such as name and data")
@@ -90,8 +101,8 @@ def _set(values: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise RecipeError(f"--set {override}: write it as key=value, for example data.limit=4")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise RecipeError(f"--set {override}: {text!r} is not a YAML value") from None
     node: Any = values
     for depth, key in enumerate(keys):

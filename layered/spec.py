@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from layered.errors import OptionError
 from layered.recipes import Strict, faults
@@ -29,6 +29,14 @@ class EnhancementSpec(Strict):
     """COMPASS enhancement: a predictor by name with its options, and the residual module."""
 
     predictor: dict[str, Any] = Field(default={"name": "liff"})
+
+    @field_validator("predictor")
+    @classmethod
+    def _named(cls, predictor: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(predictor.get("name"), str):
+            raise ValueError("a predictor has a name, such as {name: liff}")
+        return predictor
+
     residual: TransformSpec = TransformSpec()
 
 

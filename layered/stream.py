@@ -16,8 +16,8 @@ from layered.errors import CorruptStream, LimitExceeded, OptionError, Unsupporte
 from layered.fields import VARINT, Field, read_fields, write_fields
 
 __all__ = [
-    "DIGEST_BYTES", "MAGIC", "VERSION", "Chunk", "Header", "Limits", "Stream", "describe", "pack", "parse",
-    "require_digest", "stored_quality",
+    "DIGEST_BYTES", "MAGIC", "VERSION", "Chunk", "Header", "Limits", "Stream", "check_header", "describe",
+    "pack", "parse", "require_digest", "stored_quality",
 ]  # fmt: skip
 
 MAGIC = b"\x89LYR"  # the high bit shows transfers that are not 8-bit clean
@@ -191,6 +191,11 @@ def require_digest(header: Header, digest: bytes, name: str) -> None:
             f"the stream was written with model {header.digest.hex()}, but {name} is {wanted.hex()}; "
             "decode it with the weights that wrote it"
         )
+
+
+def check_header(header: Header, limits: Limits) -> None:
+    """Raise LimitExceeded or OptionError for a header that `pack` would refuse, before any work is done."""
+    _check_header(header, limits, OptionError)
 
 
 def describe(stream: Stream) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,8 @@ class RateGains(nn.Module):
     def __init__(self, lambdas: Sequence[float], channels: int) -> None:
         super().__init__()
         self.lambdas = tuple(float(value) for value in lambdas)
-        if not self.lambdas or any(b <= a for a, b in zip((0.0, *self.lambdas), self.lambdas, strict=False)):
+        rising = all(a < b for a, b in pairwise((0.0, *self.lambdas)))
+        if not (self.lambdas and rising and all(map(math.isfinite, self.lambdas))):
             raise OptionError(f"lambdas must be positive and increasing, got {self.lambdas}")
         self.log_gain: nn.Parameter | None = None
         self.log_inverse: nn.Parameter | None = None

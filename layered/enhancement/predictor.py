@@ -36,4 +36,7 @@ def build_predictor(name: str, **options: Any) -> nn.Module:
             raise OptionError(f"predictor {name} has no option {key}; its options are: {valid}")
         if key in ("features", "growth", "hidden", "memory_bytes") and (type(value) is not int or value < 1):
             raise OptionError(f"{key} of predictor {name} is {value!r}; it must be a whole number above zero")
-    return PREDICTORS[name](**options)
+    try:
+        return PREDICTORS[name](**options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise OptionError(f"predictor {name}: {options} do not make one ({str(error).splitlines()[0]})") from None

@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 
 from layered.base.transforms import load_resized
 from layered.codec import LayeredCodec
-from layered.errors import RecipeError
+from layered.errors import LayeredError, RecipeError
 from layered.training.recipe import TrainingRecipe
 
 __all__ = ["RunState", "load_state", "save_state", "take_start"]
 
 
-# Settings that may change when a run is taken up again: they say where it runs, not what comes out.
+# Settings that may change when a run is taken up again: where it runs, where its pictures lie, what it tells.
+# To the bit the outcome stays the same only on the same devices and threads.
 _FREE = {
     "data", "devices", "nodes", "strategy", "accelerator", "threads", "checkpoint_seconds", "log_every", "start",
     "tensorboard",
@@ -27,11 +28,13 @@ _FREE = {
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands: index of the phase, steps done in it, seconds spent in all, tensors."""
+    """Where a run stands: index of the phase, steps done in it, seconds and lines logged in all, pictures, tensors."""
 
     phase: int
     step: int
     seconds: float
+    logged: int
+    pictures: str
     model: dict[str, torch.Tensor]
     optimiser: dict[str, Any] | None
 
@@ -39,12 +42,20 @@ class RunState:
 def save_state(path: Path, recipe: TrainingRecipe, state: RunState) -> None:
     """Write aside, then rename: a run killed while saving keeps its last state."""
     aside = path.with_suffix(".new")
-    torch.save({"recipe": recipe.model_dump_json(), **vars(state)}, aside)
-    os.replace(aside, path)
+    try:
+        torch.save({"recipe": recipe.model_dump_json(), **vars(state)}, aside)
+        os.replace(aside, path)
+    except RuntimeError as error:  # torch's way to say that the disk is full
+        raise LayeredError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from None
+    finally:
+        aside.unlink(missing_ok=True)
 
 
-def load_state(path: Path, recipe: TrainingRecipe) -> RunState | None:
-    """The saved state, or None where there is none.  Raises RecipeError if another recipe wrote it."""
+def load_state(path: Path, recipe: TrainingRecipe, pictures: str) -> RunState | None:
+    """The saved state, or None where there is none.
+
+    Raises RecipeError if another recipe wrote it, or the training pictures are others.
+    """
     if not path.is_file():
         return None
     try:
@@ -56,6 +67,8 @@ def load_state(path: Path, recipe: TrainingRecipe) -> RunState | None:
         raise RecipeError(f"{path}: not a training state ({kind}); remove it to start afresh") from error
     if written.model_dump(exclude=_FREE) != recipe.model_dump(exclude=_FREE):
         raise RecipeError(f"{path} belongs to a run with other settings; choose another --out or remove it")
+    if state.pictures != pictures:
+        raise RecipeError(f"{path} belongs to a run on other pictures; choose another --out or remove it")
     return state
 
 

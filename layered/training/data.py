@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from layered.errors import ImageError, RecipeError
 from layered.image import load_image
 
-__all__ = ["CropSource", "downscale", "load_folder"]
+__all__ = ["CropSource", "digest_of_pictures", "downscale", "load_folder"]
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
 
@@ -26,6 +27,15 @@ def load_folder(folder: str | Path, limit: int | None = None) -> list[Tensor]:
     if not paths:
         raise RecipeError(f"data.folder: no pictures in {folder}")
     return [torch.from_numpy(load_image(path)).permute(2, 0, 1).contiguous() for path in paths]
+
+
+def digest_of_pictures(pictures: Sequence[Tensor]) -> str:
+    """SHA-256 of all pictures, in order."""
+    total = hashlib.sha256()
+    for picture in pictures:
+        total.update(f"{tuple(picture.shape)}".encode())
+        total.update(picture.numpy().tobytes())
+    return total.hexdigest()
 
 
 class CropSource:

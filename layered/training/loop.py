@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 
 from layered.base.transforms import load_resized, rebuild_tables
 from layered.codec import LayeredCodec
+from layered.errors import LayeredError, RecipeError
 from layered.spec import build
 from layered.training.checkpoint import RunState, load_state, save_state, take_start
-from layered.training.data import CropSource, load_folder
+from layered.training.curves import Curves
+from layered.training.data import CropSource, digest_of_pictures, load_folder
+from layered.training.interrupt import Deferred
 from layered.training.phases import Objective, draw_step, learning_rate, prepare
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
 from layered.weights.store import save_codec
@@ -45,31 +48,42 @@ class Run:
             torch.set_num_threads(recipe.threads)
         self.recipe = recipe
         self.out = out
-        self.fabric = Fabric(
-            accelerator=recipe.accelerator,
-            devices=recipe.devices,
-            num_nodes=recipe.nodes,
-            strategy=recipe.strategy,
-            precision=recipe.precision,
-        )
-        self.fabric.launch()
+        try:
+            self.fabric = Fabric(
+                accelerator=recipe.accelerator,
+                devices=recipe.devices,
+                num_nodes=recipe.nodes,
+                strategy=recipe.strategy,
+                precision=recipe.precision,
+            )
+            self.fabric.launch()
+        except Exception as error:
+            raise RecipeError(f"accelerator, devices or strategy: {' '.join(str(error).split())}") from error
+        for phase in recipe.phases:
+            if phase.batch % self.fabric.world_size:
+                raise RecipeError(f"phase {phase.name!r}: {self.fabric.world_size} processes do not divide its batch")
         if self.fabric.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
-        state = load_state(out / "state.pt", recipe)
+        self.log = Curves(out / "curves.jsonl", out / "tensorboard" if recipe.tensorboard else None)
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.codec: LayeredCodec = build(recipe.model)
         self.codec.to(self.fabric.device)
         self.codec.to(memory_format=torch.channels_last)
-        self.source = CropSource(load_folder(recipe.data.folder, recipe.data.limit), self.fabric.device)
+        pictures = load_folder(recipe.data.folder, recipe.data.limit)
+        self.pictures = digest_of_pictures(pictures)
+        self.source = CropSource(pictures, self.fabric.device)
+        state = load_state(out / "state.pt", recipe, self.pictures)
         self.seconds = 0.0
         self.first, self.step, self.optimiser_state = 0, 0, None
         if state is None:
             take_start(self.codec, recipe)
+            self.log.cut(0)
         else:
             load_resized(self.codec, state.model)
             self.seconds, self.first, self.step = state.seconds, state.phase, state.step
             self.optimiser_state = state.optimiser
+            self.log.cut(state.logged)
 
     def finish(self) -> Path:
         """Run all phases that are left and write the weights."""
@@ -103,20 +117,21 @@ class Run:
         module, wrapped = self.fabric.setup(objective, optimiser)
         bar = progress.add_task(phase.name, total=phase.steps, completed=start, last="")
         began, saved, before = time.monotonic(), time.monotonic(), self.seconds
-        try:
+        with Deferred() as interrupt:
             for step in range(start, phase.steps):
                 log = self._descend(module, wrapped, objective, phase, step)
-                start = step + 1
+                done = step + 1
+                if not math.isfinite(log["loss"]):
+                    raise LayeredError(f"phase {phase.name!r}: the loss of step {done} is not finite; lower its lr")
                 self.seconds = before + time.monotonic() - began
-                progress.update(bar, completed=start, last=_short(log))
-                if start % self.recipe.log_every == 0 or start == phase.steps:
-                    self._log({"phase": phase.name, "step": start, "seconds": round(self.seconds, 1), **log})
-                if time.monotonic() - saved > self.recipe.checkpoint_seconds:
-                    self._save(index, start, optimiser)
+                progress.update(bar, completed=done, last=_short(log))
+                if (done % self.recipe.log_every == 0 or done == phase.steps) and self.fabric.is_global_zero:
+                    self.log.add({"phase": phase.name, "step": done, "seconds": round(self.seconds, 1), **log})
+                if interrupt.pending or time.monotonic() - saved > self.recipe.checkpoint_seconds:
+                    self._save(index, done, optimiser)
                     saved = time.monotonic()
-        except KeyboardInterrupt:
-            self._save(index, start, optimiser)
-            raise
+                if interrupt.pending:
+                    interrupt.deliver()
         for module in objective.trained_modules():
             rebuild_tables(module)
         self._save(index + 1, 0, None)
@@ -136,21 +151,8 @@ class Run:
     def _save(self, phase: int, step: int, optimiser: torch.optim.Optimizer | None) -> None:
         if self.fabric.is_global_zero:
             held = optimiser.state_dict() if optimiser is not None else None
-            state = RunState(phase, step, self.seconds, self.codec.state_dict(), held)
-            save_state(self.out / "state.pt", self.recipe, state)
-
-    def _log(self, values: dict[str, Any]) -> None:
-        if not self.fabric.is_global_zero:
-            return
-        with (self.out / "curves.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-        if self.recipe.tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            with SummaryWriter(self.out / "tensorboard") as writer:
-                for name, value in values.items():
-                    if isinstance(value, float):
-                        writer.add_scalar(f"{values['phase']}/{name}", value, values["step"])
+            where = (phase, step, self.seconds, self.log.lines, self.pictures)
+            save_state(self.out / "state.pt", self.recipe, RunState(*where, self.codec.state_dict(), held))
 
     def _budget(self) -> dict[str, Any]:
         phases = [p for p in self.recipe.phases if not self.recipe.only or p.name in self.recipe.only]

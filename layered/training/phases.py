@@ -60,7 +60,8 @@ def draw_step(
     crops = source.draw(generator, phase.batch, crop)
     if crop != phase.patch:
         crops, sides = downscale(crops, phase.patch, phase.patch), (phase.patch,)
-    return Draw(crops[rank::world], sides, quality, start + rank)
+    noise = zlib.crc32(f"{seed}/{phase.name}/{step}/noise/{rank}".encode())
+    return Draw(crops[rank::world], sides, quality, noise)
 
 
 def learning_rate(phase: Phase, step: int) -> float:

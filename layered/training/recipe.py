@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from layered.recipes import Strict, check, read
 from layered.spec import CodecSpec
@@ -39,12 +40,21 @@ class Phase(Strict):
     batch: int = Field(default=8, ge=1)
     patch: int = Field(default=128, ge=16)
     scales: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
-    lr: float = Field(default=1e-4, gt=0)
+    lr: float = Field(default=1e-4, gt=0, allow_inf_nan=False)
     schedule: Literal["constant", "cosine", "step"] = "constant"
     decay: float = Field(default=0.5, gt=0, le=1)
     decay_every: int = Field(default=1000, ge=1)
-    clip: float = Field(default=1.0, gt=0)
+    clip: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
+
+    @field_validator("scales")
+    @classmethod
+    def _in_range(cls, scales: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if not scales or not all(0 < low <= high <= 1 for low, high in scales):
+            raise ValueError(f"each range is (low, high) with 0 < low <= high <= 1, got {scales}")
+        if any(b[0] < a[0] or b[1] < a[1] for a, b in pairwise(scales)):
+            raise ValueError(f"ranges must not fall from the base layer up, got {scales}")
+        return scales
 
 
 class TrainingRecipe(Strict):
@@ -57,20 +67,20 @@ class TrainingRecipe(Strict):
     torch threads of each process, 0 leaves torch's own choice.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     model: CodecSpec
     data: DataSettings
     phases: tuple[Phase, ...] = Field(min_length=1)
     start: dict[str, str] = Field(default={})
     only: tuple[str, ...] = ()
-    seed: int = 0
-    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     accelerator: str = "auto"
     devices: int | str = 1
     nodes: int = Field(default=1, ge=1)
     strategy: str = "auto"
-    threads: int = Field(default=0, ge=0)
-    checkpoint_seconds: float = Field(default=120, gt=0)
+    threads: int = Field(default=0, ge=0, le=1024)
+    checkpoint_seconds: float = Field(default=120, gt=0, allow_inf_nan=False)
     log_every: int = Field(default=50, ge=1)
     tensorboard: bool = False
 

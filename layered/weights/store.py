@@ -31,7 +31,8 @@ _FULL = ("entropy_bottleneck", "gaussian_conditional", "gains")
 
 def digest_of(spec: CodecSpec, state: Mapping[str, Tensor]) -> bytes:
     """Six bytes of SHA-256 over the specification and every tensor."""
-    total = hashlib.sha256(spec.model_dump_json().encode())
+    # Defaults are left out, so that a setting added to the specification later leaves old digests alone.
+    total = hashlib.sha256(spec.model_dump_json(exclude_defaults=True).encode())
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         total.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,8 @@ from hypothesis import strategies as st
 
 from layered import stream
 from layered.codec import LayeredCodec
-from layered.errors import CorruptStream, OptionError, WrongModel
-from layered.image import layer_sizes
+from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
+from layered.image import layer_sizes, resize8
 from tests.conftest import make_codec, smooth_picture, tiny_spec
 
 SCALES = {
@@ -135,10 +137,45 @@ def test_the_byte_target_is_met_and_used(tiny_codec: LayeredCodec) -> None:
         tiny_codec.encode_to_bytes(image, (0.5, 1.0), 20)
 
 
+def test_adapter_weights_are_refused_rather_than_ignored(tiny_codec: LayeredCodec) -> None:
+    parsed = stream.parse(tiny_codec.encode(smooth_picture(16, 16), (1.0,), 1.0))
+    chunk = dataclasses.replace(parsed.chunks[0], adapter=b"weights")
+    with pytest.raises(UnsupportedVersion, match="adapter"):
+        tiny_codec.decode(stream.pack(parsed.header, [chunk]))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 4), (0, 8, 3)])
+def test_arrays_that_are_no_pictures_are_refused(tiny_codec: LayeredCodec, shape: tuple[int, ...]) -> None:
+    with pytest.raises(OptionError, match="picture"):
+        tiny_codec.encode(np.zeros(shape, dtype=np.uint8), (1.0,))
+    with pytest.raises(OptionError, match="float"):
+        tiny_codec.encode(np.zeros((8, 8, 3)), (1.0,))  # type: ignore[arg-type]
+
+
+def test_a_layer_put_on_other_layers_is_refused(tiny_codec: LayeredCodec) -> None:
+    image = smooth_picture(24, 24)
+    pictures = (image, np.ascontiguousarray(image[::-1]))
+    streams = [stream.parse(tiny_codec.encode(picture, (0.5, 1.0), 2.0)) for picture in pictures]
+    with pytest.raises(CorruptStream, match="symbols"):
+        tiny_codec.decode(stream.pack(streams[0].header, [streams[0].chunks[0], streams[1].chunks[1]]))
+
+
+def test_encoding_checks_limits_before_it_works(tiny_codec: LayeredCodec) -> None:
+    image = smooth_picture(24, 24)
+    with pytest.raises(LimitExceeded):
+        tiny_codec.encode(image, (1.0,), limits=stream.Limits(pixels=500))
+    scales = tuple(k / 70 for k in range(1, 71))
+    with pytest.raises(LimitExceeded, match="70 layers"):
+        tiny_codec.encode(image, scales)
+    assert stream.parse(tiny_codec.encode(image, (1.0,), limits=stream.Limits(layers=1))).header.layers == 1
+
+
 def test_render_continues_past_the_top_layer(tiny_codec: LayeredCodec) -> None:
     data = tiny_codec.encode(smooth_picture(20, 30), (0.5, 1.0), 3.0)
     assert tiny_codec.render(data, 61, 45).shape == (45, 61, 3)
-    assert np.array_equal(tiny_codec.render(data, 15, 10), tiny_codec.decode(data)[0])
+    low, top = tiny_codec.decode(data)
+    assert np.array_equal(tiny_codec.render(data, 15, 10), low)
+    assert np.array_equal(tiny_codec.render(data, 11, 20), resize8(top, 11, 20))
 
 
 @pytest.mark.parametrize("scales", [(), (0.5, 0.5), (1.0, 0.5), (0.0, 1.0), (-1.0, 1.0), (float("nan"),), (1.5,)])

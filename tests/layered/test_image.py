@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,16 +53,31 @@ def test_pictures_that_cannot_be_converted_without_guessing_are_refused(tmp_path
     Image.fromarray(np.full((8, 8), 40000, dtype=np.uint16)).save(tmp_path / "deep.png")
     picture.convert("CMYK").save(tmp_path / "print.jpg")
     picture.save(tmp_path / "moving.gif", save_all=True, append_images=[picture.rotate(90)])
+    deep = np.full((8, 8, 3), 40000, dtype=">u2")
+    (tmp_path / "deep.ppm").write_bytes(b"P6 8 8 65535\n" + deep.tobytes())
+    rows = b"".join(b"\0" + row.tobytes() for row in deep)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    (tmp_path / "deeprgb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ))  # fmt: skip
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "empty.png").write_bytes(b"")
     picture.save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:90])
     for name, word in [("deep", "8 bits"), ("print", "CMYK"), ("moving", "animated"), ("text", "not an image"),
-                       ("empty", "not an image"), ("cut", "unreadable"), ("absent", "no such file")]:  # fmt: skip
+                       ("empty", "not an image"), ("cut", "unreadable"), ("absent", "no such file"),
+                       ("deep.ppm", "8 bits"), ("deeprgb", "8 bits")]:  # fmt: skip
         endings = {"print": "jpg", "moving": "gif"}
         with pytest.raises(ImageError, match=word) as caught:
-            load_image(tmp_path / f"{name}.{endings.get(name, 'png')}")
+            load_image(tmp_path / (name if "." in name else f"{name}.{endings.get(name, 'png')}"))
         assert "\n" not in str(caught.value)
+
+
+def test_of_a_cameras_several_pictures_the_first_is_taken(tmp_path: Path) -> None:
+    first = Image.fromarray(smooth_picture(16, 24))
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[first.rotate(180)], quality=95)
+    first.save(tmp_path / "b.jpg", quality=95)
+    assert np.abs(load_image(tmp_path / "a.jpg").astype(int) - load_image(tmp_path / "b.jpg")).max() < 8
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ from rich.table import Table
 
 import layered
 from layered import stream
-from layered.codec import LayeredCodec
+from layered.codec import LIMITS, LayeredCodec
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
 from layered.fields import Field
 from layered.image import Image8
@@ -180,25 +180,25 @@ def extremes(size: int, now: bytes, *bounds: int) -> list[bytes]:
 
 def header_edits(file: File) -> Iterator[Part]:
     """Headers with one field, or both sides, at an extreme; only the flag `exact` is never merely turned over."""
-    limits, (height, width) = stream.Limits(), file.pictures[-1].shape[:2]
+    height, width = file.pictures[-1].shape[:2]
     for name in HEAD:
-        sides = (limits.side, limits.pixels // (width if name == "height" else height), width, height)
-        bounds = {"layers": (limits.layers, len(file.chunks)), "width": sides, "height": sides}.get(name, ())
+        sides = (LIMITS.side, LIMITS.pixels // (width if name == "height" else height), width, height)
+        bounds = {"layers": (LIMITS.layers, len(file.chunks)), "width": sides, "height": sides}.get(name, ())
         for value in extremes(SIZES[name], file.head[name], *bounds):
             if name != "flags" or value[0] ^ file.head["flags"][0] != stream.EXACT:
                 yield {**file.head, name: value}
-    for wide, high in product((1, 16, 17, 24, 65, 4096, 8191, 8192, 8193, 16384, 32768), repeat=2):
+    for wide, high in product((1, 16, 17, 24, 65, 1023, 1024, 1025, 4096, 8191, 8192, 8193, 32768), repeat=2):
         yield {**file.head, "width": varint(wide), "height": varint(high)}
 
 
 def chunk_edits(kit: Kit, file: File, k: int) -> Iterator[Part]:
     """Fields of chunk `k` at an extreme; sizes and adapters also put in or left out as the flags say."""
-    limits, (height, width), now = stream.Limits(), file.pictures[k].shape[:2], file.chunks[k]
-    most = limits.payload * width * height + limits.payload_base
+    (height, width), now = file.pictures[k].shape[:2], file.chunks[k]
+    most = LIMITS.payload * width * height + LIMITS.payload_base
     qualities = tuple(int(edge * stream.QUALITY_UNIT) for edge in kit.codec.quality_range)
-    edges = {"quality": qualities, "payload": (most,), "adapter": (limits.adapter,)}
+    edges = {"quality": qualities, "payload": (most,), "adapter": (LIMITS.adapter,)}
     for name, size in CHUNK_SIZES.items():
-        for value in extremes(size, now.get(name, b""), *edges.get(name, (width, height, 24, 20, limits.side))):
+        for value in extremes(size, now.get(name, b""), *edges.get(name, (width, height, 24, 20, LIMITS.side))):
             yield {name: value}
     for wide, high in product((1, width - 1, width, width + 1, 24), (1, height - 1, height, height + 1, 20)):
         for flags in (0, stream.FULL_SIZE):
@@ -293,7 +293,7 @@ def _damaged(kit: Kit, payload: bytes, foreign: Sequence[bytes]) -> Iterator[byt
         flips = [byte ^ 1 << bit for bit in kit.rng.sample(range(8), 2)]
         for value in (0, 255, *flips, kit.rng.randrange(256)):
             yield payload[:at] + bytes([value]) + payload[at + 1 :]
-    for length in (0, 4, 7, 8, 11, 12, 15, 16, 23, len(payload), len(payload) + 4, 4096, stream.Limits().payload_base):
+    for length in (0, 4, 7, 8, 11, 12, 15, 16, 23, len(payload), len(payload) + 4, 4096, LIMITS.payload_base):
         yield from (bytes(length), b"\xff" * length, kit.bytes(length))
         yield payload[:7] + kit.bytes(length)  # behind the checksum and the length of the first string
         yield payload + bytes(length)

@@ -161,7 +161,8 @@ def decode_elsewhere(weights: str, folder: Path, setting: Setting, cases: Sequen
     """What a new process with `setting` finds, file by file; the rest are errors if it dies."""
     job = {"weights": weights, "folder": str(folder), "setting": asdict(setting), "names": [c.name for c in cases]}
     (folder / "job.json").write_text(json.dumps(job))
-    environment = {**os.environ, "OMP_NUM_THREADS": str(setting.threads)}
+    # Passive: where other work takes the cores, threads that spin while they wait make this hundred times slower.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(setting.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     if not setting.vectors:
         environment["ATEN_CPU_CAPABILITY"] = "default"
     command = [sys.executable, "-m", "tests.torture.same_pictures", "--job", str(folder / "job.json")]

@@ -45,7 +45,12 @@ def test_a_quality_outside_the_trained_range_is_refused(quality: float) -> None:
         RateGains((0.01, 0.02), 4).apply_gain(torch.ones(1, 4, 1, 1), quality)
 
 
-@pytest.mark.parametrize("lambdas", [(), (0.0,), (-1.0, 1.0), (0.02, 0.01), (0.01, 0.01)])
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "lambdas", [(), (0.0,), (-1.0, 1.0), (0.02, 0.01), (0.01, 0.01), (NAN, 1.0), (1.0, INFINITE)]
+)
 def test_lambdas_must_be_positive_and_increase(lambdas: tuple[float, ...]) -> None:
     with pytest.raises(OptionError, match="lambdas"):
         RateGains(lambdas, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import layered
-from layered.errors import RecipeError
+from layered.errors import LayeredError, RecipeError
 from layered.image import save_image
 from layered.training.loop import Run, train
 from layered.training.recipe import TrainingRecipe, load_recipe
@@ -66,6 +67,46 @@ def test_a_run_killed_and_resumed_ends_in_the_same_bits(
     expected = load_file(whole)
     assert resumed.keys() == expected.keys()
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 14])
+def test_a_run_interrupted_by_a_signal_saves_whole_steps_and_resumes_exactly(
+    recipe: TrainingRecipe, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    steps = 0
+    descend = Run._descend
+
+    def interrupted(self: Run, *arguments: object) -> dict[str, float]:
+        nonlocal steps
+        steps += 1
+        log = descend(self, *arguments)  # type: ignore[arg-type]
+        if steps == stop:
+            signal.raise_signal(signal.SIGINT)  # arrives when the weights are new and the counter is not
+        return log
+
+    monkeypatch.setattr(Run, "_descend", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path)
+    monkeypatch.undo()
+    resumed, expected = load_file(train(recipe, tmp_path)), load_file(whole)
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+    assert (tmp_path / "curves.jsonl").read_text().count("\n") == 16
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_state(
+    recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    wild = recipe.phases[0].model_copy(update={"lr": 1e30, "steps": 9})
+    with pytest.raises(LayeredError, match="not finite"):
+        train(recipe.model_copy(update={"phases": (wild,)}), tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert 1 <= state["step"] < 9
+
+
+def test_other_pictures_are_not_taken_for_the_same_run(recipe: TrainingRecipe, whole: Path) -> None:
+    fewer = recipe.model_copy(update={"data": recipe.data.model_copy(update={"limit": 2})})
+    with pytest.raises(RecipeError, match="other pictures"):
+        train(fewer, whole.parent)
 
 
 def test_every_phase_changes_its_own_part_only(recipe: TrainingRecipe, whole: Path, tmp_path: Path) -> None:
@@ -138,7 +179,11 @@ def test_another_recipe_in_the_same_folder_is_refused(recipe: TrainingRecipe, wh
 
 def test_unknown_keys_and_values_of_recipes_are_named(tmp_path: Path) -> None:
     for override, word in [("phases.0.stepz=3", "stepz"), ("phases.0.lr=-1", "lr"), ("phases.9.lr=1", "below 4"),
-                           ("model.base.name=3", "name"), ("nonsense", "key=value"), ("only=[x]", "x")]:  # fmt: skip
+                           ("model.base.name=3", "name"), ("nonsense", "key=value"), ("only=[x]", "x"),
+                           ("phases.0.scales=[[.nan, 1]]", "0 < low"), ("phases.0.scales=[[0, 1]]", "0 < low"),
+                           ("phases.1.scales=[[1, 1], [0.5, 1]]", "must not fall"), ("phases.0.lr=.inf", "finite"),
+                           ("model.enhancement.predictor={}", "has a name"), ("name=../up", "name"),
+                           ("seed=2024-99-99", "YAML"), ("threads=1000000", "threads")]:  # fmt: skip
         with pytest.raises(RecipeError, match=word):
             load_recipe("compass_small", [override])
     with pytest.raises(RecipeError, match="compass_small"):
