@@ -90,3 +90,13 @@ def test_files_are_what_pillow_writes_with_the_stated_settings() -> None:
     image, buffer = picture(40, 40), io.BytesIO()
     Image.fromarray(image).save(buffer, "WEBP", quality=50, method=6)
     assert CLASSICAL["webp"].encode(image, 50) == buffer.getvalue()
+
+
+def test_jpeg2000_decorrelates_the_colours() -> None:
+    """Where all three colours hold the same detail, coding them one by one would cost three times the bits."""
+    grey = np.repeat(picture(128, 128)[..., :1], 3, axis=2)
+    codec = CLASSICAL["jpeg2000"]
+    score = psnr(codec.decode(codec.encode(grey, 1.0)), grey)
+    plain = io.BytesIO()
+    Image.fromarray(grey).save(plain, "JPEG2000", quality_mode="rates", quality_layers=[24], irreversible=True, mct=0)
+    assert score > psnr(np.asarray(Image.open(plain)), grey) + 2
