@@ -99,4 +99,4 @@ def test_jpeg2000_decorrelates_the_colours() -> None:
     score = psnr(codec.decode(codec.encode(grey, 1.0)), grey)
     plain = io.BytesIO()
     Image.fromarray(grey).save(plain, "JPEG2000", quality_mode="rates", quality_layers=[24], irreversible=True, mct=0)
-    assert score > psnr(np.asarray(Image.open(plain)), grey) + 2
+    assert score > psnr(np.asarray(Image.open(plain)), grey) + 1

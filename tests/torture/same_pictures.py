@@ -248,7 +248,7 @@ def main() -> int:
         results = {setting.name: decode_elsewhere(weights, folder, setting, cases) for setting in SETTINGS}
     show(cases, results, console)
     wrong = [line for setting in SETTINGS for line in faults(setting, cases, results[setting.name])]
-    for line in wrong:
+    for line in wrong[:20]:
         console.print(line, highlight=False)
     if not torch.backends.mkldnn.is_available():
         console.print("this PyTorch has no oneDNN: the settings without it show nothing here")
