@@ -47,7 +47,7 @@ def run(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
-    provenance = _provenance(recipe, command if command is not None else " ".join(sys.argv))
+    provenance = _provenance(recipe, command if command is not None else _command())
     folder = Path(out) / recipe.name
     items = plan(recipe, provenance)
     store = Store(folder / "records")
@@ -91,6 +91,12 @@ def _measure_and_save(item: Item, store: Store) -> None:
 
 def _provenance(recipe: Recipe, command: str) -> Provenance:
     return Provenance(command, _commit(), _machine(recipe.device), recipe.threads)
+
+
+def _command() -> str:
+    """The command line as a user would type it, without the place of the program."""
+    program = Path(sys.argv[0])
+    return " ".join([program.parent.name if program.name == "__main__.py" else program.name, *sys.argv[1:]])
 
 
 def _commit() -> str | None:

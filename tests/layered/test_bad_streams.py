@@ -37,7 +37,7 @@ def streams(kit: Kit) -> dict[str, list[Bad]]:
 def test_bad_streams_raise_or_give_right_pictures(kit: Kit, streams: dict[str, list[Bad]], kind: str) -> None:
     for bad in random.Random(1).sample(streams[kind], min(EACH, len(streams[kind]))):
         for strict in (True, False):
-            outcome, wrong = judge(kit.codec.decode, bad, kit.files[bad.file], strict)
+            outcome, wrong, _ = judge(kit.codec.decode, bad, kit.files[bad.file], strict)
             assert outcome != "bad", f"{'strict' if strict else 'lenient'}: {wrong}: {bad.data.hex()}"
 
 
@@ -79,7 +79,14 @@ def test_the_judge_lets_nothing_wrong_pass(kit: Kit) -> None:
     assert outcome(b"x", off, rule="exact") == "other" and outcome(whole, off, rule="forged") == "other"
     assert outcome(b"x", [picture ^ np.uint8(2) for picture in file.pictures], rule="exact") == "bad"
     assert outcome(cut, off, rule="forged") == "bad"
-    assert judge(fail, BAD, file, True) == ("bad", "IndexError: no")
+    assert judge(fail, BAD, file, True)[:2] == ("bad", "IndexError: no")
+
+
+def test_the_judge_counts_slow_answers_as_bad(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.torture.bad_streams.SLOW", 0.0)
+    good = Bad("", 0, kit.files[0].data, "plain")
+    outcome, wrong, seconds = judge(kit.codec.decode, good, kit.files[0], True)
+    assert outcome == "bad" and "took" in wrong and seconds > 0
 
 
 def test_the_report_counts_outcomes_and_keeps_bad_streams() -> None:
