@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.tables import Tables
 from layered.errors import LayeredError
+from layered.files import write_bytes_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +44,10 @@ def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
         for ending in ("svg", "png"):
             path = folder / f"rd_layer{layer}.{ending}"
             with matplotlib.rc_context({"svg.hashsalt": "layered"}):  # the same data give the same file
-                figure.savefig(path, dpi=150, metadata={"Date": None} if ending == "svg" else None)
+                drawn = BytesIO()
+                dated = {"Date": None} if ending == "svg" else None
+                figure.savefig(drawn, format=ending, dpi=150, metadata=dated)
+            write_bytes_atomic(path, drawn.getvalue())
             written.append(path)
     return tuple(written)
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
@@ -22,6 +23,7 @@ __all__ = ["Outcome", "available_cpus", "make_executor", "run_all"]
 T = TypeVar("T")
 ROUNDS = 2
 """How often an item may be in a pool whose worker died, before it counts as failed."""
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Outcome(Generic[T]):
@@ -61,7 +63,8 @@ def run_all(
         lost: list[T] = []
         executor = make_executor(min(workers, max(1, len(pending))), threads)
         try:
-            futures = {executor.submit(_attempt, task, item): item for item in pending}
+            with _interrupts_held():
+                futures = {executor.submit(_attempt, task, item): item for item in pending}
             for future in as_completed(futures):
                 try:
                     yield future.result()
@@ -76,6 +79,22 @@ def run_all(
         yield Outcome(item, "its worker process died twice (out of memory, or killed)")
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the workers are started: a half-started one cannot be shut down.
+
+    Workers inherit that until `_start_worker`, so that a Ctrl-C while they import is no traceback of theirs.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _attempt(task: Callable[[T], None], item: T) -> Outcome[T]:
     try:
         task(item)
@@ -88,6 +107,8 @@ def _attempt(task: Callable[[T], None], item: T) -> Outcome[T]:
 
 def _start_worker(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     _limit_threads(threads)
     warnings.filterwarnings("ignore", category=FutureWarning)  # torch's and CompressAI's own affairs
     parent = multiprocessing.parent_process()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 
@@ -103,7 +104,7 @@ def terminal_text(tables: Tables, width: int | None = None) -> str:
     size = width or max(80, shutil.get_terminal_size((120, 40)).columns)
     console = Console(file=io.StringIO(), width=size, highlight=False, markup=False, color_system=None)
     for grid in bd_grids(tables) or rd_grids(tables):
-        table = Table(*grid.header, title=grid.title, box=SIMPLE_HEAD, title_justify="left")
+        table = Table(*grid.header, title=grid.title, box=_box(), title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
         for row in grid.rows:
@@ -117,6 +118,15 @@ def terminal_text(tables: Tables, width: int | None = None) -> str:
         console.print(line)
     text = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _box() -> Box:
+    """A line between header and rows; of hyphens where standard output has no better one."""
+    try:
+        str(SIMPLE_HEAD).encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return Box(str(SIMPLE_HEAD).replace("─", "-"))
+    return SIMPLE_HEAD
 
 
 def _cell_text(cell: Cell, notes: list[str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from experiments.record import Record
 from layered.files import write_bytes_atomic
 
 __all__ = ["Store", "digest_of"]
+
+STALE = 60.0
+"""Seconds after which a file written aside belongs to a run that was killed."""
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
@@ -42,3 +47,10 @@ class Store:
         """Raises OSError when the disk refuses; an older record then stays as it was."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_bytes_atomic(self.path(record.key), record.to_json().encode())
+
+    def sweep(self) -> None:
+        """Remove what killed runs left half written; a file younger than a minute may be another run's."""
+        for path in self.folder.glob(".*.json.*"):
+            with suppress(FileNotFoundError):  # that other run may have finished it
+                if time.time() - path.stat().st_mtime > STALE:
+                    path.unlink()

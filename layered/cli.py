@@ -1,66 +1,56 @@
-"""The command line: which commands there are, and how their failures become one line and an exit code."""
+"""The command line: how signals, closed streams and failures of a command become one line and an exit code."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from types import FrameType
 
-import typer
+from layered.commands.failures import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, debugging, exit_code, explain
 
-from layered import __version__
-from layered.commands.bench import bench, report
-from layered.commands.decode import decode
-from layered.commands.encode import encode
-from layered.commands.failures import BAD_INPUT, FAILED, INTERRUPTED, debugging, exit_code, explain
-from layered.commands.info import info
-from layered.commands.train import train
-from layered.commands.weights import weights
-
-__all__ = ["app", "main", "run"]
-
-app = typer.Typer(
-    name="layered",
-    help="Layered learned image compression: encode, decode, train, measure.",
-    epilog="Exit codes: 0 done, 2 bad usage or bad input, 1 any other failure, 130 interrupted.",
-    add_completion=False,
-    no_args_is_help=False,
-)
-for command in (encode, decode, info, train, bench, report):
-    app.command()(command)
-app.add_typer(weights, name="weights")
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"layered {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    show_version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Layered learned image compression: encode, decode, train, measure."""
+__all__ = ["main", "run"]
 
 
 def main() -> None:
     """Entry point of the `layered` command."""
-    if not debugging():
+    terminated = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        terminated.append(number)
+        raise KeyboardInterrupt  # what is half written goes, as on Ctrl-C
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
+    _mend_streams()
+    if not debugging() and not sys.warnoptions:
         # Notices to developers of the libraries below say nothing to a user; worker processes inherit this.
-        os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
-        warnings.filterwarnings("ignore", category=FutureWarning)
-    sys.exit(run(sys.argv[1:]))
+        os.environ["PYTHONWARNINGS"] = "ignore"
+        warnings.simplefilter("ignore")
+    code = run(sys.argv[1:])
+    sys.exit(TERMINATED if terminated and code == INTERRUPTED else code)
+
+
+def _mend_streams() -> None:
+    """Closed streams become the null device; what the terminal's encoding lacks is shown as `?`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:  # print() would take standard output for a standard error that is None
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+        elif mode == "w" and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing is raised unless LAYERED_DEBUG=1."""
-    command = typer.main.get_command(app)
     try:
+        from typer.main import get_command  # here, so that Ctrl-C while it loads is no traceback
+
+        from layered.commands.app import app
+
+        command = get_command(app)
         outcome = command.main(list(arguments) or ["--help"], prog_name="layered", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -68,9 +58,9 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (Exception, KeyboardInterrupt) as error:
-        if isinstance(error, typer.Abort):
+        if type(error).__name__ == "Abort":  # Typer's, whichever Click it is
             error = KeyboardInterrupt()
-        usage = getattr(error, "format_message", None)  # Click's usage errors, whichever Click it is
+        usage = getattr(error, "format_message", None)  # Click's usage errors
         if debugging() and usage is None:
             raise
         print(f"error: {' '.join(usage().split()) if usage else explain(error)}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections import Counter
@@ -9,12 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import typer
 
 from layered.commands.failures import FAILED, debugging, explain
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
-from layered.files import read_bytes, write_bytes_atomic
+from layered.files import read_bytes, read_limited, write_bytes_atomic
 
 __all__ = ["PIPE", "STREAM_ENDING", "Job", "is_folder", "naming", "plan", "read_input", "run", "write_output"]
 
@@ -44,7 +46,8 @@ def plan(source: str, target: str, accepts: Callable[[Path], bool], ending: str)
     """The jobs that IN and OUT stand for.
 
     accepts: which files of a folder are taken.  ending: of the files made in a folder, dot included.
-    Raises OptionError when IN is missing, a folder has nothing to take, or OUT would replace IN.
+    Raises OptionError when IN is missing, a folder has nothing to take, OUT cannot be written, or would
+    replace IN, a file of its folder that is no stream, or another output.
     """
     if source == PIPE or not Path(source).is_dir():
         if source != PIPE and not Path(source).exists():
@@ -62,14 +65,58 @@ def plan(source: str, target: str, accepts: Callable[[Path], bool], ending: str)
         if len(set(names)) < len(names):
             names = [path.name for path in found]
         jobs = [Job(str(p), str(Path(target) / (n + ending))) for p, n in zip(found, names, strict=True)]
+    named = not is_folder(target)
+    written: dict[str, str] = {}
     for job in jobs:
-        if PIPE not in (job.source, job.target) and _same(job.source, job.target):
-            raise OptionError(f"{job.target}: the output would replace the input")
+        if job.target == PIPE:
+            _binary(sys.stdout, "standard output", "writes to")
+            continue
+        if job.source != PIPE:
+            if _same(job.source, job.target):
+                raise OptionError(f"{job.target}: the output would replace the input")
+            beside = _same(Path(job.source).parent, Path(job.target).parent)
+            if beside and not named and ending != STREAM_ENDING and _taken(job.target):
+                raise OptionError(f"{job.target}: exists beside {job.source}; choose another folder as OUT")
+        _check_writable(job.target)
+        first = written.setdefault(os.path.normcase(os.path.realpath(job.target)), job.source)
+        if first != job.source:
+            raise OptionError(f"{job.target}: would be written for both {first} and {job.source}")
     return jobs
 
 
-def _same(source: str, target: str) -> bool:
+def _same(source: str | Path, target: str | Path) -> bool:
     return os.path.exists(target) and os.path.samefile(source, target)
+
+
+def _taken(target: str) -> bool:
+    return bool(glob.glob(glob.escape(target).replace("{layer}", "*")))
+
+
+def _check_writable(target: str) -> None:
+    """Raise OptionError where writing `target`, or making its folder, must fail: before any work is done."""
+    if Path(target).is_dir():
+        raise OptionError(f"{target}: is a folder")
+    if Path(target).exists() and not Path(target).is_file():
+        held, needed = Path(target), os.W_OK  # a pipe or device is written itself
+    else:
+        held, needed = Path(os.path.realpath(target)).parent, os.W_OK | os.X_OK
+        while not held.exists():
+            held = held.parent
+        if not held.is_dir():
+            raise OptionError(f"{target}: {held} is not a folder")
+    if not os.access(held, needed):
+        raise OptionError(f"{target}: {held} may not be written")
+
+
+def _binary(stream: Any, name: str, verb: str) -> IO[bytes]:
+    """The bytes of a standard stream.  Raises OptionError for a terminal or a closed stream."""
+    # The command line puts the null device in the place of a closed stream.
+    if stream is None or getattr(stream, "name", None) == os.devnull:
+        raise OptionError(f"- {verb} a pipe, but {name} is closed")
+    if stream.isatty():
+        raise OptionError(f"- {verb} a pipe, but {name} is a terminal")
+    binary: IO[bytes] = stream.buffer
+    return binary
 
 
 def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str) -> None:
@@ -112,12 +159,10 @@ def naming(source: str) -> Iterator[None]:
 
 
 def read_input(source: str) -> bytes:
-    """All bytes of a file, or of standard input for `-`.  Raises OptionError."""
+    """All bytes of a file, or of standard input for `-`.  Raises OptionError, LimitExceeded."""
     if source != PIPE:
         return read_bytes(source)
-    if sys.stdin.isatty():
-        raise OptionError("- reads from a pipe, but standard input is a terminal")
-    return sys.stdin.buffer.read()
+    return read_limited(_binary(sys.stdin, "standard input", "reads from"), "standard input")
 
 
 def write_output(target: str, data: bytes) -> None:
@@ -129,7 +174,6 @@ def write_output(target: str, data: bytes) -> None:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         write_bytes_atomic(target, data)
         return
-    if sys.stdout.isatty():
-        raise OptionError("- writes to a pipe, but standard output is a terminal")
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    pipe = _binary(sys.stdout, "standard output", "writes to")
+    pipe.write(data)
+    pipe.flush()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from layered.commands.failures import FAILED
+from layered.commands.model import check_device
 
 __all__ = ["bench", "report"]
 
@@ -26,9 +27,13 @@ def bench(
     from experiments.recipe import load_recipe
 
     settings = load_recipe(recipe, overrides or [])
+    if settings.device != "cpu":
+        check_device(settings.device, "device")  # else it would be told once for each item, or never
     from experiments.harness import run
     from experiments.report import write_report
+    from experiments.store import Store
 
+    Store(out / settings.name / "records").sweep()
     results = run(settings, out, workers=workers)
     typer.echo(write_report(results), nl=False)
     if results.failures:

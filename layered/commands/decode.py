@@ -22,7 +22,7 @@ from layered.commands.batch import (
     write_output,
 )
 from layered.commands.model import named_codec, writer_of
-from layered.errors import OptionError
+from layered.errors import ImageError, OptionError
 
 if TYPE_CHECKING:
     from layered.image import Image8
@@ -64,6 +64,7 @@ def decode(
         target = f"{target}/"
     ending = ".layer{layer}.png" if every else ".png"
     jobs = plan(source, target, lambda path: path.suffix == STREAM_ENDING, ending)
+    _check_ending(jobs[0].target)
 
     def work(job: Job) -> str:
         data = read_input(job.source)
@@ -105,6 +106,16 @@ def _box(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise OptionError(f"--size: {text!r} is not WIDTHxHEIGHT, for example 1536x1024")
     return int(match[1]), int(match[2])
+
+
+def _check_ending(target: str) -> None:
+    """Raise ImageError where the picture could not be saved for its ending: before anything is decoded."""
+    from layered.image import _FORMATS
+
+    if target != PIPE and Path(target).suffix.lower() not in _FORMATS:
+        raise ImageError(
+            f"{target}: unknown image ending {Path(target).suffix!r}; use one of {', '.join(sorted(_FORMATS))}"
+        )
 
 
 def _save(picture: Image8, target: str) -> None:

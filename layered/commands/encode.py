@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,7 @@ def encode(
         image = load_image(path if path.is_file() else BytesIO(read_input(job.source)))  # pipes cannot seek
         pixels = image.shape[0] * image.shape[1]
         codec = named_codec(weights, device)
-        budget = target_bytes if target_bpp is None else int(target_bpp * pixels / 8)
+        budget = target_bytes if target_bpp is None else int(min(target_bpp * pixels / 8, sys.maxsize))
         if budget is None:
             one_or_each = qualities[0] if qualities and len(qualities) == 1 else qualities
             data = codec.encode(image, scales, one_or_each, exact=exact, verify=not no_verify)

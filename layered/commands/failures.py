@@ -6,11 +6,12 @@ import os
 
 from layered.errors import LayeredError
 
-__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "debugging", "exit_code", "explain"]
+__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "TERMINATED", "debugging", "exit_code", "explain"]
 
 FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 EXTRAS = {"skimage": "demo", "tensorboard": "tensorboard"}  # optional packages and the extra that brings each
 

@@ -10,20 +10,26 @@ from layered.errors import OptionError, WrongModel
 if TYPE_CHECKING:
     from layered.codec import LayeredCodec
 
-__all__ = ["named_codec", "writer_of"]
+__all__ = ["check_device", "named_codec", "writer_of"]
+
+
+def check_device(device: str, option: str = "--device") -> None:
+    """Raise OptionError, naming the option, unless numbers can be put on `device` and fetched from it."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device).cpu()
+    except Exception as error:  # each backend that is missing raises its own
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise OptionError(f"{option} {device}: {reason}") from None
 
 
 @cache
 def named_codec(weights: str, device: str) -> LayeredCodec:
     """The codec of bundled weights or of a file, loaded once.  Raises OptionError."""
-    import torch
-
     import layered
 
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise OptionError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    check_device(device)
     return layered.load(weights, device=device)
 
 

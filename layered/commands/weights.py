@@ -27,6 +27,8 @@ def names() -> None:
     from layered.weights import catalogue
 
     cards = catalogue()
+    if not cards:
+        typer.echo("no weights are bundled here; commands take a checkpoint as --weights", err=True)
     width = max((len(card.name) for card in cards), default=0)
     for card in cards:
         typer.echo(f"{card.name:{width}}  {card.digest}  {card.description}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -29,3 +30,20 @@ def test_a_codec_without_a_curve_is_returned_by_name(small_results: Results) -> 
     axes = Figure().add_subplot()
     assert plots._draw(axes, Tables(replace(small_results, records=kept)), 0) == ["single webp"]
     assert len(axes.lines) == 1
+
+
+def test_an_interrupted_plot_leaves_the_older_one(
+    small_results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "rd_layer0.svg"
+    old.write_bytes(b"old")
+    draw = Figure.savefig
+
+    def interrupted(self: Figure, *arguments: object, **options: object) -> None:
+        draw(self, *arguments, **options)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plots.plot_curves(Tables(small_results), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [old.name] and old.read_bytes() == b"old"

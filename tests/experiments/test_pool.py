@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -57,3 +60,32 @@ def test_an_item_that_kills_every_worker_is_reported() -> None:
 def test_workers_keep_to_their_threads() -> None:
     with make_executor(1, 3) as executor:
         assert executor.submit(thread_limit, 0).result() == "3"
+
+
+SLOW_START = """
+import sys, time
+from pathlib import Path
+if __name__ == "__mp_main__":
+    Path("starting").touch()
+    time.sleep(0.5)
+from experiments.pool import run_all
+if __name__ == "__main__":
+    try:
+        list(run_all([1], print, 1, 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_ctrl_c_while_workers_start_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_START)
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, "slow.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root},
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+    ) as process:  # fmt: skip
+        while process.poll() is None and not (tmp_path / "starting").exists():
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        shown = process.communicate(timeout=60)[1]
+    assert (process.returncode, shown) == (130, b"")

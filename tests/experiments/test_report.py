@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,3 +131,11 @@ def test_curves_are_drawn_and_what_is_missing_is_named(copied: Results) -> None:
     with Image.open(copied.folder / "rd_layer0.png") as picture:
         assert picture.width > 600 and len(picture.convert("RGB").getcolors(2**24) or ()) > 20
     assert "<svg" in (copied.folder / "rd_layer0.svg").read_text()[:1000]
+
+
+def test_tables_are_plain_where_the_terminal_lacks_lines(
+    small_results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    text = terminal_text(Tables(small_results))
+    assert "-----" in text and text.encode("latin-1")

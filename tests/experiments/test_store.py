@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +82,15 @@ def test_a_failed_write_leaves_the_older_record_and_no_litter(
 def test_digests_depend_on_values_and_not_on_the_order_of_keys() -> None:
     assert digest_of({"a": 1, "b": [1, 2]}) == digest_of({"b": [1, 2], "a": 1})
     assert digest_of({"a": 1, "b": [1, 2]}) != digest_of({"a": 1, "b": [2, 1]})
+
+
+def test_sweeping_removes_what_killed_runs_left_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(RECORD)
+    old, young = tmp_path / ".abc.json.01234567", tmp_path / ".def.json.01234567"
+    for path in (old, young):
+        path.touch()
+    for path in (old, store.path("abc")):
+        os.utime(path, (0, 0))
+    store.sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "abc.json"]

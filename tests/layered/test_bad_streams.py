@@ -35,7 +35,8 @@ def streams(kit: Kit) -> dict[str, list[Bad]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_streams_raise_or_give_right_pictures(kit: Kit, streams: dict[str, list[Bad]], kind: str) -> None:
-    for bad in random.Random(1).sample(streams[kind], min(EACH, len(streams[kind]))):
+    most = EACH // 2 if kind == "forged symbols" else EACH  # those are decoded twice as often
+    for bad in random.Random(1).sample(streams[kind], min(most, len(streams[kind]))):
         for strict in (True, False):
             outcome, wrong, _ = judge(kit.codec.decode, bad, kit.files[bad.file], strict)
             assert outcome != "bad", f"{'strict' if strict else 'lenient'}: {wrong}: {bad.data.hex()}"

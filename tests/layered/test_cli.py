@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layered import stream
+from layered import files, stream
 from layered.cli import run
 from layered.codec import LayeredCodec
 from layered.commands.failures import explain
@@ -279,6 +279,12 @@ ms_ssim: false
         ("encode a.png a.png --weights WEIGHTS", "would replace the input"),
         ("encode empty b.lyr", "no file in this folder"),
         ("encode . a.png", "must be a folder"),
+        ("encode a.png a.lyr/b.lyr", "is not a folder"),
+        ("encode a.png b.lyr --device meta --weights WEIGHTS", "--device meta"),
+        ("encode /dev/zero - --weights WEIGHTS", "/dev/zero: more than"),
+        ("decode a.lyr a.png/x.png", "is not a folder"),
+        ("decode . .", "a.png: exists beside a.lyr; choose another folder"),
+        ("decode missing_model.lyr b.xyz", "unknown image ending '.xyz'"),
         ("encode a.png", "Missing argument 'OUT'"),
         ("encode a.png b.lyr --colour", "No such option"),
         ("decode a.lyr b.png", "written with weights"),
@@ -301,6 +307,7 @@ ms_ssim: false
         ("bench nonesuch", "nonesuch"),
         ("bench keys.yaml", "colour"),
         ("bench demo --set nonesuch=1", "nonesuch"),
+        ("bench demo --set device=nonesuch", "device nonesuch"),
         ("report empty", "empty"),
         ("weights describe nonesuch", "unknown weights 'nonesuch'"),
         ("weights export nonesuch b.safetensors", "unknown weights 'nonesuch'"),
@@ -308,9 +315,16 @@ ms_ssim: false
     ],
 )
 def test_bad_input_gets_one_line_and_code_2(
-    place: Path, weights: str, arguments: str, message: str, error_line: Errors
+    place: Path,
+    weights: str,
+    arguments: str,
+    message: str,
+    error_line: Errors,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path("empty").mkdir()
+    Path("missing_model.lyr").write_bytes(b"not read: the ending of OUT is refused before")
+    monkeypatch.setattr(files.read_limited, "__defaults__", (2**22,))  # 2 GiB take a while
     Path("keys.yaml").write_text("colour: green\n")
     held = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
     assert run(arguments.replace("WEIGHTS", weights).split()) == 2
@@ -380,3 +394,83 @@ def test_a_reader_that_goes_away_is_no_error_message(place: Path) -> None:
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which `layered` is this project's command."""
+    function = f'layered() {{ {sys.executable} -m layered "$@"; }}; {line}'
+    return subprocess.run(["sh", "-c", function], capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def test_errors_do_not_go_into_the_pipe_when_standard_error_is_closed(place: Path) -> None:
+    done = shell("layered info missing.lyr 2>&-")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("layered info - <&-", "standard input is closed"),
+        ("layered encode a.png - >&-", "standard output is closed"),
+    ],
+)
+def test_a_closed_stream_is_no_pipe(place: Path, line: str, message: str) -> None:
+    done = shell(line)
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_failure(place: Path) -> None:
+    Path("a.lyr").rename("\u65e5.lyr")
+    done = shell("layered info \u65e5.lyr", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0 and "?.lyr: " in done.stdout
+
+
+@pytest.mark.parametrize("module", ["typer", "layered.stream"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_modules_load_ends_in_one_line(place: Path, module: str, number: int, code: int) -> None:
+    script = f"""if True:
+    import signal, sys
+    class Finder:
+        def find_spec(self, name, *rest):
+            if name == {module!r}:
+                signal.raise_signal({int(number)})
+    sys.meta_path.insert(0, Finder())
+    sys.argv = ["layered", "info", "a.lyr"]
+    from layered.cli import main
+    main()
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, "error: interrupted\n")
+
+
+def test_a_link_is_written_through_and_long_names_are_written(place: Path) -> None:
+    Path("link").symlink_to("kept")
+    long = "\u65e5" * 80
+    for name in ("link", long):
+        files.write_bytes_atomic(name, b"new")
+    assert Path("link").is_symlink() and Path("kept").read_bytes() == b"new" == Path(long).read_bytes()
+    assert leftovers(place) == []
+
+
+def test_two_inputs_never_share_an_output(place: Path, error_line: Errors) -> None:
+    Path("in").mkdir()
+    Path("out").mkdir()
+    for name in ("a", "b"):
+        Path(f"in/{name}.lyr").write_bytes(b"")
+    Path("out/a.png").symlink_to("b.png")
+    assert run(["decode", "in", "out"]) == 2
+    assert "would be written for both in/a.lyr and in/b.lyr" in error_line()
+
+
+def test_an_endless_budget_takes_the_best_quality(place: Path, weights: str) -> None:
+    assert run(["encode", "a.png", "b.lyr", "--target-bpp", "1e308", "--weights", weights]) == 0
+    assert run(["encode", "a.png", "c.lyr", "--quality", "3", "--weights", weights]) == 0
+    assert Path("b.lyr").read_bytes() == Path("c.lyr").read_bytes()
+
+
+def test_no_bundled_weights_are_said_to_be_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("layered.weights.catalogue", lambda: ())
+    assert run(["weights"]) == 0
+    assert "no weights are bundled" in capsys.readouterr().err

@@ -201,7 +201,7 @@ def show(cases: Sequence[Case], results: dict[str, list[Found]], console: Consol
     """Differences by setting, then what exact=True costs by size."""
     table = Table(title="against the encoder's pictures", caption=NOTE)
     table.add_column("decoded with", no_wrap=True)
-    for name in ("files", "samples", "differing", "share", "largest", "worst"):
+    for name in ("files", "samples", "differ", "share", "largest", "worst"):
         table.add_column(name, justify="right")
     for name, found in results.items():
         for exact in (False, True):
