@@ -28,6 +28,7 @@ class Factorized(FactorizedPrior, TransformLayer):
 
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
         super().__init__(N=N, M=M)
+        self.steady()
         self.gains = RateGains(lambdas, M)
         self.lambdas = self.gains.lambdas
 

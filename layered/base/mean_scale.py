@@ -38,6 +38,7 @@ class MeanScale(MeanScaleHyperprior, TransformLayer):
 
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
         super().__init__(N=N, M=M)
+        self.steady()
         self.gains = RateGains(lambdas, M)
         self.lambdas = self.gains.lambdas
 

@@ -7,15 +7,30 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianConditional
+from compressai.layers import GDN
 from compressai.models.base import get_scale_table
 from torch import Tensor, nn
 
 from layered.base.gain import RateGains
 from layered.layer import Context, Latents, Layer, in_double
 
-__all__ = ["STRIDE", "TransformLayer", "ceil_div", "load_resized", "pad_to_stride", "rebuild_tables"]
+__all__ = ["STRIDE", "SteadyGDN", "TransformLayer", "ceil_div", "load_resized", "pad_to_stride", "rebuild_tables"]
 
 STRIDE = 16
+
+
+class SteadyGDN(GDN):
+    """CompressAI's divisive normalisation, rounding alike on one thread and on two.
+
+    PyTorch computes a 1x1 convolution of one picture by another kernel on one thread than on several; a dilation,
+    which means nothing at this size, makes it take the same.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        gamma = self.gamma_reparam(self.gamma).reshape(channels, channels, 1, 1)
+        norm = F.conv2d(x**2, gamma, self.beta_reparam(self.beta), dilation=2)
+        return x * (torch.sqrt(norm) if self.inverse else torch.rsqrt(norm))
 
 
 class TransformLayer(Layer):
@@ -24,6 +39,12 @@ class TransformLayer(Layer):
     g_a: nn.Sequential
     g_s: nn.Sequential
     gains: RateGains
+
+    def steady(self) -> None:
+        """Let every normalisation of the transforms be a SteadyGDN; parameters and names stay."""
+        for module in self.modules():
+            if type(module) is GDN:
+                module.__class__ = SteadyGDN
 
     def scaled_latents(self, image: Tensor, quality: float) -> Tensor:
         """Image [B, 3, H, W] -> latents y [B, M, ceil(H/16), ceil(W/16)] at the gain of `quality`."""

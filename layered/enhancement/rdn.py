@@ -16,7 +16,7 @@ class ResidualDenseBlock(nn.Module):
         super().__init__()
         widths = [features + i * growth for i in range(CONVOLUTIONS + 1)]
         self.convolutions = nn.ModuleList(nn.Conv2d(width, growth, 3, padding=1) for width in widths[:-1])
-        self.fusion = nn.Conv2d(widths[-1], features, 1)
+        self.fusion = nn.Conv2d(widths[-1], features, 1, dilation=2)  # see SteadyGDN
 
     def forward(self, x: Tensor) -> Tensor:
         dense = x
@@ -39,7 +39,7 @@ class ResidualDenseNetwork(nn.Module):
         self.shallow1 = nn.Conv2d(3, features, 3, padding=1)
         self.shallow2 = nn.Conv2d(features, features, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualDenseBlock(features, growth) for _ in range(BLOCKS))
-        self.fusion = nn.Conv2d(BLOCKS * features, features, 1)
+        self.fusion = nn.Conv2d(BLOCKS * features, features, 1, dilation=2)
         self.last = nn.Conv2d(features, features, 3, padding=1)
 
     @torch.no_grad()

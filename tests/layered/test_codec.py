@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import layered
 from layered import stream
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
@@ -89,6 +90,20 @@ def test_threads_do_not_change_a_bit(tiny_codec: LayeredCodec) -> None:
     finally:
         torch.set_num_threads(threads)
     assert results[0] == results[1]
+
+
+def test_trained_weights_decode_alike_on_one_thread_and_two() -> None:
+    """At this size PyTorch would take different kernels for one thread and for two, were it left to it."""
+    codec, threads = layered.load("compass-small"), torch.get_num_threads()
+    data = codec.encode(smooth_picture(217, 333), (0.5, 1.0), 3.1, verify=False)
+    try:
+        pictures = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            pictures.append([picture.tobytes() for picture in codec.decode(data)])
+    finally:
+        torch.set_num_threads(threads)
+    assert pictures[0] == pictures[1]
 
 
 def test_without_onednn_symbols_are_equal_and_exact_pictures_identical(tiny_codec: LayeredCodec) -> None:
