@@ -26,6 +26,8 @@ __all__ = ["LIMITS", "LayerOutput", "LayeredCodec", "as_decoded"]
 LIMITS = stream.Limits(pixels=2**25)
 """What is coded unless the caller allows more: 8K pictures, some 8 GB of memory at the bundled widths."""
 
+TOLERANCE = 0.001  # share of samples that may be one level off in float32
+
 
 @dataclass(frozen=True)
 class LayerOutput:
@@ -98,7 +100,8 @@ class LayeredCodec(nn.Module):
 
         scales: increasing, relative to the picture, in (0, 1].  quality: one real number or one a layer, in
         `quality_range`; the middle of it by default.  exact: float64 synthesis, so that every machine decodes
-        the same pictures.  verify: decode the stream and compare before returning it.
+        the same pictures.  verify: decode the stream and compare before returning it; without `exact` one
+        level at fewer than 0.1% of the samples passes, since libraries may round otherwise on a busy machine.
         Raises OptionError; LimitExceeded; LayeredError when the verification fails.
         """
         check_image(image)
@@ -121,8 +124,8 @@ class LayeredCodec(nn.Module):
         data = stream.pack(header, chunks, limits)
         if verify:
             decoded = self.decode(data, limits=limits)
-            if not all(np.array_equal(a, b) for a, b in zip(pictures, decoded, strict=True)):
-                raise LayeredError("verification failed: the stream does not decode to the encoder's pictures")
+            for k, (wanted, got) in enumerate(zip(pictures, decoded, strict=True)):
+                _verify(k, wanted, got, exact)
         return data
 
     @torch.inference_mode()
@@ -184,7 +187,7 @@ class LayeredCodec(nn.Module):
         target_bytes: int,
         exact: bool = False,
         verify: bool = True,
-        trials: int = 9,
+        trials: int = 7,
     ) -> bytes:
         """The best stream of at most `target_bytes`, by bisection on one quality for all layers.
 
@@ -217,6 +220,16 @@ class LayeredCodec(nn.Module):
             if not low <= value <= high:
                 raise OptionError(f"quality {value} is outside {low:g} to {high:g} of the weights {self.name!r}")
         return tuple(stream.stored_quality(value) for value in values)
+
+
+def _verify(layer: int, wanted: Image8, got: Image8, exact: bool) -> None:
+    """Raise LayeredError unless the decoded picture is the encoder's, within what float32 may differ by."""
+    difference = np.abs(wanted.astype(np.int16) - got)
+    samples, largest = int(np.count_nonzero(difference)), int(difference.max())
+    if samples and (exact or largest > 1 or samples > TOLERANCE * difference.size):
+        raise LayeredError(
+            f"verification failed: layer {layer} decodes with {samples} samples off, by up to {largest} levels"
+        )
 
 
 def as_decoded(picture: Tensor) -> Tensor:

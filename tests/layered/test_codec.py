@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import layered
 from layered import stream
 from layered.codec import LayeredCodec
-from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
-from layered.image import layer_sizes, resize8
+from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
+from layered.image import Image8, layer_sizes, resize8
 from tests.conftest import make_codec, smooth_picture, tiny_spec
 
 SCALES = {
@@ -76,6 +76,29 @@ def test_a_prefix_of_layers_decodes_to_the_same_pictures(tiny_codec: LayeredCode
         assert len(part) == count
         assert all(np.array_equal(a, b) for a, b in zip(part, whole, strict=False))
         assert len(tiny_codec.decode(data, layers=count)) == count
+
+
+def test_verification_catches_a_decoder_that_differs(
+    tiny_codec: LayeredCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = smooth_picture(40, 40)
+    decode = tiny_codec.decode
+    for change, exact, passes in [((0, 0), True, True), ((1, 1), False, True), ((1, 1), True, False),
+                                  ((1, 2), False, False), ((9, 1), False, False)]:  # fmt: skip
+
+        def wrong(data: bytes, change: tuple[int, int] = change, **options: object) -> list[Image8]:
+            pictures = decode(data)
+            samples, levels = change
+            spoilt = pictures[-1].astype(int)
+            spoilt.reshape(-1)[:samples] += np.where(spoilt.reshape(-1)[:samples] > 128, -levels, levels)
+            return [*pictures[:-1], spoilt.astype(np.uint8)]
+
+        monkeypatch.setattr(tiny_codec, "decode", wrong)
+        if passes:
+            tiny_codec.encode(image, (0.5, 1.0), 2.0, exact=exact)
+        else:
+            with pytest.raises(LayeredError, match="layer 1 decodes with"):
+                tiny_codec.encode(image, (0.5, 1.0), 2.0, exact=exact)
 
 
 def test_threads_do_not_change_a_bit(tiny_codec: LayeredCodec) -> None:
