@@ -6,10 +6,9 @@ tensor [B, 3, H, W] in [0, 1].
 
 from __future__ import annotations
 
-import os
-import secrets
 import warnings
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
@@ -19,13 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from layered.errors import ImageError, OptionError
+from layered.files import write_bytes_atomic
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "MAX_PIXELS", "MAX_SIDE", "Image8", "check_image", "check_scales", "layer_sizes", "load_image", "resize8",
-    "save_image", "to_image8", "to_tensor",
+    "MAX_PIXELS", "MAX_SIDE", "Image8", "check_image", "check_scales", "format_of", "layer_sizes", "load_image",
+    "resize8", "save_image", "to_image8", "to_tensor",
 ]  # fmt: skip
 
 Image8: TypeAlias = NDArray[np.uint8]
@@ -104,16 +104,18 @@ def save_image(image: Image8, path: str | Path) -> None:
     PNG, WebP, BMP, PPM and TIFF are written lossless, JPEG at quality 95.  Raises ImageError for an ending
     that is not known, and OSError when the disk refuses.
     """
-    path = Path(path)
-    kind = _FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise ImageError(f"{path}: unknown image ending {path.suffix!r}; use one of {', '.join(sorted(_FORMATS))}")
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        Image.fromarray(image).save(aside, format=kind, **_OPTIONS.get(kind, {}))
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    kind = format_of(path)
+    written = BytesIO()
+    Image.fromarray(image).save(written, format=kind, **_OPTIONS.get(kind, {}))
+    write_bytes_atomic(path, written.getvalue())
+
+
+def format_of(path: str | Path) -> str:
+    """Pillow's name of the format that a file's ending asks for.  Raises ImageError for one that is not written."""
+    ending = Path(path).suffix
+    if ending.lower() not in _FORMATS:
+        raise ImageError(f"{path}: unknown image ending {ending!r}; use one of {', '.join(sorted(_FORMATS))}")
+    return _FORMATS[ending.lower()]
 
 
 def check_scales(scales: Sequence[float]) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -39,10 +39,6 @@ class Context:
             self._made[key] = make()
         value: Tensor = self._made[key]
         return value
-
-    def with_quality(self, quality: float) -> Context:
-        """The same context at another quality; what depends on the lower picture alone is kept."""
-        return replace(self, quality=quality)
 
 
 @dataclass(frozen=True)

@@ -29,24 +29,22 @@ _LAYERS: dict[str, tuple[str, Callable[..., Layer]]] = {
     "mbt2018-mean": ("mean-scale", MeanScale),
     "bmshj2018-factorized": ("factorized", Factorized),
 }
-_METRICS = ("mse", "ms-ssim")
 _LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)  # of the MSE models, by quality
-_KEYS = ("quality", "metric", "path", "download")
+_KEYS = ("quality", "path", "download")
 
 
 @dataclass(frozen=True)
 class ZooName:
-    """A zoo model: architecture and quality 1 to 8, and where its checkpoint may come from."""
+    """A zoo model trained for MSE: architecture and quality 1 to 8, and where its checkpoint may come from."""
 
     architecture: str
     quality: int
-    metric: str = "mse"
     path: str | None = None
     download: bool = False
 
     @classmethod
     def parse(cls, text: str) -> ZooName:
-        """`compressai/ARCHITECTURE?quality=Q[&metric=mse|ms-ssim][&path=FILE][&download=yes]`; OptionError."""
+        """`compressai/ARCHITECTURE?quality=Q[&path=FILE][&download=yes]`; OptionError."""
         architecture, _, query = text.removeprefix(_PREFIX).partition("?")
         given = dict(parse_qsl(query, keep_blank_values=True))
         if architecture not in _LAYERS:
@@ -54,10 +52,10 @@ class ZooName:
         unknown = sorted(set(given) - set(_KEYS))
         if unknown:
             raise OptionError(f"{text}: unknown {', '.join(unknown)}; there are {', '.join(_KEYS)}")
-        quality, metric, download = given.get("quality", ""), given.get("metric", "mse"), given.get("download", "no")
-        if quality not in tuple("12345678") or metric not in _METRICS or download not in ("yes", "no"):
-            raise OptionError(f"{text}: needs quality=1..8, metric=mse or ms-ssim, download=yes or no")
-        return cls(architecture, int(quality), metric, given.get("path"), download == "yes")
+        quality, download = given.get("quality", ""), given.get("download", "no")
+        if quality not in tuple("12345678") or download not in ("yes", "no"):
+            raise OptionError(f"{text}: needs quality=1..8, download=yes or no")
+        return cls(architecture, int(quality), given.get("path"), download == "yes")
 
     @property
     def lam(self) -> float:
@@ -94,7 +92,7 @@ def _checkpoint(wanted: ZooName, name: str) -> dict[str, Tensor]:
     from compressai.zoo.image import model_urls
     from compressai.zoo.pretrained import load_pretrained
 
-    url = model_urls[wanted.architecture][wanted.metric][wanted.quality]
+    url = model_urls[wanted.architecture]["mse"][wanted.quality]
     filename = Path(urlparse(url).path).name
     cached = Path(torch.hub.get_dir()) / "checkpoints" / filename
     path = Path(wanted.path) if wanted.path else cached

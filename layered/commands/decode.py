@@ -22,7 +22,7 @@ from layered.commands.batch import (
     write_output,
 )
 from layered.commands.model import named_codec, writer_of
-from layered.errors import ImageError, OptionError
+from layered.errors import OptionError
 
 if TYPE_CHECKING:
     from layered.image import Image8
@@ -53,6 +53,7 @@ def decode(
     device: Annotated[str, typer.Option(help="Where the networks run: cpu, cuda, cuda:1, ...")] = "cpu",
 ) -> None:
     """Decode a stream, or every stream of a folder, into pictures."""
+    from layered.image import format_of
     from layered.stream import parse
 
     if layer is not None and size is not None:
@@ -64,7 +65,8 @@ def decode(
         target = f"{target}/"
     ending = ".layer{layer}.png" if every else ".png"
     jobs = plan(source, target, lambda path: path.suffix == STREAM_ENDING, ending)
-    _check_ending(jobs[0].target)
+    if jobs[0].target != PIPE:
+        format_of(jobs[0].target)  # an ending that cannot be written shows before anything is decoded
 
     def work(job: Job) -> str:
         data = read_input(job.source)
@@ -106,16 +108,6 @@ def _box(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise OptionError(f"--size: {text!r} is not WIDTHxHEIGHT, for example 1536x1024")
     return int(match[1]), int(match[2])
-
-
-def _check_ending(target: str) -> None:
-    """Raise ImageError where the picture could not be saved for its ending: before anything is decoded."""
-    from layered.image import _FORMATS
-
-    if target != PIPE and Path(target).suffix.lower() not in _FORMATS:
-        raise ImageError(
-            f"{target}: unknown image ending {Path(target).suffix!r}; use one of {', '.join(sorted(_FORMATS))}"
-        )
 
 
 def _save(picture: Image8, target: str) -> None:

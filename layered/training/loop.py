@@ -64,7 +64,7 @@ class Run:
                 raise RecipeError(f"phase {phase.name!r}: {self.fabric.world_size} processes do not divide its batch")
         if self.fabric.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
-        self.log = Curves(out / "curves.jsonl", out / "tensorboard" if recipe.tensorboard else None)
+            self.log = Curves(out / "curves.jsonl", out / "tensorboard" if recipe.tensorboard else None)
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.codec: LayeredCodec = build(recipe.model)
@@ -78,12 +78,13 @@ class Run:
         self.first, self.step, self.optimiser_state = 0, 0, None
         if state is None:
             take_start(self.codec, recipe)
-            self.log.cut(0)
         else:
             load_resized(self.codec, state.model)
             self.seconds, self.first, self.step = state.seconds, state.phase, state.step
             self.optimiser_state = state.optimiser
-            self.log.cut(state.logged)
+
+        if self.fabric.is_global_zero:
+            self.log.cut(0 if state is None else state.logged)
 
     def finish(self) -> Path:
         """Run all phases that are left and write the weights."""
