@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from layered.spec import CodecSpec, build
 from layered.weights.store import digest_of
 
 torch.set_num_threads(1)  # on busy cores a second thread only waits
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs are started with it ignored
 
 LAMBDAS = (0.0018, 0.0067, 0.025)
 

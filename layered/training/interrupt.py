@@ -14,7 +14,8 @@ class Deferred:
     """While entered, the first Ctrl-C or SIGTERM is only noted; a second one acts at once.
 
     The caller asks `pending` at points where it can stop, saves, and calls `deliver`.  Outside the main thread,
-    where Python delivers no signals, it does nothing.
+    where Python delivers no signals, it does nothing; a signal that is ignored, as Ctrl-C is by what a script
+    starts in the background, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,8 @@ class Deferred:
 
     def __enter__(self) -> Deferred:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+            heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 import layered
 from layered.errors import LayeredError, RecipeError
 from layered.image import save_image
+from layered.training.interrupt import Deferred
 from layered.training.loop import Run, train
 from layered.training.recipe import TrainingRecipe, load_recipe
 from tests.conftest import smooth_picture, tiny_spec
@@ -91,6 +92,16 @@ def test_a_run_interrupted_by_a_signal_saves_whole_steps_and_resumes_exactly(
     resumed, expected = load_file(train(recipe, tmp_path)), load_file(whole)
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
     assert (tmp_path / "curves.jsonl").read_text().count("\n") == 16
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Deferred() as deferred:
+            signal.raise_signal(signal.SIGINT)
+        assert deferred.pending is None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_state(
