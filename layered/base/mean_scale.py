@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from compressai.models.google import MeanScaleHyperprior
 from compressai.registry import register_model
@@ -23,6 +24,13 @@ from layered.layer import Coded, Context, Latents, in_double
 from layered.rounding import Rounding
 
 __all__ = ["MeanScale"]
+
+
+@dataclass(frozen=True)
+class RatedLatents(Latents):
+    """Quantised latents with the float64 scales and means that `code` rounded them by, which `write` needs again."""
+
+    gaussians: tuple[Tensor, Tensor]
 
 
 @register_model("layered-mean-scale")
@@ -51,11 +59,15 @@ class MeanScale(MeanScaleHyperprior, TransformLayer):
         z_hat, z_bits = code_bottleneck(self.entropy_bottleneck, z, rounding)
         scales, means = self._gaussians(z_hat, y.shape[-2], y.shape[-1], rounding.exact)
         y_hat, y_bits = code_gaussian(self.gaussian_conditional, y, scales, means, rounding)
-        return Coded(Latents((y_hat, z_hat)), y_bits + z_bits)
+        parts = (y_hat, z_hat)
+        return Coded(RatedLatents(parts, (scales, means)) if rounding.exact else Latents(parts), y_bits + z_bits)
 
     def write(self, latents: Latents, context: Context) -> bytes:
         y_hat, z_hat = latents.parts
-        scales, means = self._gaussians(z_hat, y_hat.shape[-2], y_hat.shape[-1], exact=True)
+        if isinstance(latents, RatedLatents):
+            scales, means = latents.gaussians
+        else:
+            scales, means = self._gaussians(z_hat, y_hat.shape[-2], y_hat.shape[-1], exact=True)
         z = write_bottleneck(self.entropy_bottleneck, z_hat)
         y = write_gaussian(self.gaussian_conditional, y_hat, scales, means)
         return join_strings((z, y), context)

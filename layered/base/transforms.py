@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -14,23 +15,60 @@ from torch import Tensor, nn
 from layered.base.gain import RateGains
 from layered.layer import Context, Latents, Layer, in_double
 
-__all__ = ["STRIDE", "SteadyGDN", "TransformLayer", "ceil_div", "load_resized", "pad_to_stride", "rebuild_tables"]
+__all__ = [
+    "STRIDE", "SteadyGDN", "SwiftDeconvolution", "TransformLayer", "ceil_div", "load_resized", "pad_to_stride",
+    "rebuild_tables",
+]  # fmt: skip
 
 STRIDE = 16
+BAND = 2**15  # of fewer pixels oneDNN's 1x1 convolution adds up in another order, and bits would change
 
 
 class SteadyGDN(GDN):
     """CompressAI's divisive normalisation, rounding alike on one thread and on two.
 
     PyTorch computes a 1x1 convolution of one picture by another kernel on one thread than on several; a dilation,
-    which means nothing at this size, makes it take the same.
+    which means nothing at this size, makes it take the same.  Without autograd a large picture goes through in
+    bands of rows, whose working memory is used again: fresh memory costs more than the arithmetic.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """x [B, C, H, W] normalised; without autograd into `out`, which may be x itself."""
         channels = x.shape[1]
-        gamma = self.gamma_reparam(self.gamma).reshape(channels, channels, 1, 1)
-        norm = F.conv2d(x**2, gamma, self.beta_reparam(self.beta), dilation=2)
-        return x * (torch.sqrt(norm) if self.inverse else torch.rsqrt(norm))
+        gamma, beta = self.gamma_reparam(self.gamma).reshape(channels, channels, 1, 1), self.beta_reparam(self.beta)
+        if torch.is_grad_enabled():
+            norm = F.conv2d(x**2, gamma, beta, dilation=2)
+            return x * (torch.sqrt(norm) if self.inverse else torch.rsqrt(norm))
+        y = torch.empty_like(x) if out is None else out
+        for top, bottom in pairwise(_band_edges(x)):
+            band = x[:, :, top:bottom]
+            norm = F.conv2d(band**2, gamma, beta, dilation=2)
+            torch.mul(band, norm.sqrt_() if self.inverse else norm.rsqrt_(), out=y[:, :, top:bottom])
+        return y
+
+
+def _band_edges(x: Tensor) -> list[int]:
+    """Where to cut the rows of x [B, C, H, W]: on a CPU into bands of near BAND pixels each, not below."""
+    height, width = x.shape[-2:]
+    count = max(1, height * width // BAND) if x.device.type == "cpu" and len(x) == 1 else 1
+    return [height * k // count for k in range(count + 1)]
+
+
+class SwiftDeconvolution(nn.ConvTranspose2d):
+    """PyTorch's transposed convolution, equal to the bit, without its slow copy of large outputs.
+
+    oneDNN computes it with channels last whichever way it is asked; PyTorch then brings the result back pixel by
+    pixel.  Here the two changes of order are transposed matrices, for which PyTorch has a copy in blocks.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        swift = x.device.type == "cpu" and x.dtype == torch.float32 and len(x) == 1 and x.is_contiguous()
+        if torch.is_grad_enabled() or not swift:
+            return super().forward(x, output_size)
+        height, width = x.shape[-2:]
+        last = x.flatten(2)[0].t().contiguous().view(1, height, width, -1).permute(0, 3, 1, 2)
+        y = super().forward(last, output_size)
+        return y.permute(0, 2, 3, 1).flatten(1, 2)[0].t().contiguous().view(y.shape)
 
 
 class TransformLayer(Layer):
@@ -41,25 +79,35 @@ class TransformLayer(Layer):
     gains: RateGains
 
     def steady(self) -> None:
-        """Let every normalisation of the transforms be a SteadyGDN; parameters and names stay."""
+        """Let every normalisation be a SteadyGDN, every deconvolution a swift one; parameters and names stay."""
         for module in self.modules():
             if type(module) is GDN:
                 module.__class__ = SteadyGDN
+            elif type(module) is nn.ConvTranspose2d:
+                module.__class__ = SwiftDeconvolution
 
     def scaled_latents(self, image: Tensor, quality: float) -> Tensor:
         """Image [B, 3, H, W] -> latents y [B, M, ceil(H/16), ceil(W/16)] at the gain of `quality`."""
-        y: Tensor = self.g_a(pad_to_stride(image))
+        y = _through(self.g_a, pad_to_stride(image))
         return self.gains.apply_gain(y, quality)
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
         y_hat = self.gains.remove_gain(latents.parts[0], context.quality)
         weights = next(self.g_s.parameters())
-        image: Tensor = in_double(self.g_s, y_hat) if context.exact else self.g_s(y_hat.to(weights.dtype))
+        image = in_double(self.g_s, y_hat) if context.exact else _through(self.g_s, y_hat.to(weights.dtype))
         return image[..., : context.height, : context.width]
 
     def latent_size(self, context: Context) -> tuple[int, int]:
         """Height and width of y for the context's picture."""
         return ceil_div(context.height, STRIDE), ceil_div(context.width, STRIDE)
+
+
+def _through(stack: nn.Sequential, x: Tensor) -> Tensor:
+    """stack(x); without autograd a normalisation overwrites what the convolution before it has made."""
+    for module in stack:
+        inside = isinstance(module, SteadyGDN) and not torch.is_grad_enabled()
+        x = module(x, x) if inside else module(x)
+    return x
 
 
 def ceil_div(value: int, by: int) -> int:

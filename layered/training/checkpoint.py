@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from layered.base.transforms import load_resized
 from layered.codec import LayeredCodec
-from layered.errors import LayeredError, RecipeError
+from layered.errors import LayeredError, OptionError, RecipeError
 from layered.training.recipe import TrainingRecipe
+from layered.weights.store import load
 
 __all__ = ["RunState", "load_state", "save_state", "take_start"]
 
@@ -75,11 +75,15 @@ def load_state(path: Path, recipe: TrainingRecipe, pictures: str) -> RunState | 
 def take_start(codec: LayeredCodec, recipe: TrainingRecipe) -> None:
     """Copy into the codec the parts that `recipe.start` names.  Raises RecipeError where one does not fit."""
     for part, name in recipe.start.items():
-        path = Path(name)
-        if not path.is_file():
+        if Path(name).suffix == ".pt" and not Path(name).is_file():
             raise RecipeError(f"start.{part}: {name}: no such file")
         try:
-            stored = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)["model"]
+            if Path(name).suffix == ".pt":
+                stored = torch.load(name, weights_only=True)["model"]
+            else:
+                stored = load(name).state_dict()
+        except OptionError as error:
+            raise RecipeError(f"start.{part}: {error}") from None
         except Exception as error:
             raise RecipeError(f"start.{part}: {name}: not a checkpoint ({type(error).__name__})") from error
         prefix = "" if part == "all" else f"{part}."

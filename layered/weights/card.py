@@ -27,6 +27,15 @@ class Card:
     training: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def budget(self) -> str:
+        """What its training cost, in one line."""
+        phases = self.training.get("phases", {}).values()
+        steps = [f"{p['name']} {p['steps']} steps of {p['batch']} crops of {p['patch']}x{p['patch']}" for p in phases]
+        seconds = sum(run["seconds"] for run in self.training.get("runs", ()))
+        machine = self.training.get("machine", "unknown machine")
+        return f"{self.training.get('pictures', 0)} pictures; {', '.join(steps)}; {seconds} s on a {machine}"
+
     def text(self) -> str:
         """The card for people, several lines."""
         lines = [f"{self.name}  ({self.digest})", self.description, "", f"spec: {json.dumps(self.spec)}"]

@@ -41,12 +41,18 @@ def digest_of(spec: CodecSpec, state: Mapping[str, Tensor]) -> bytes:
 
 
 def save_codec(
-    codec: LayeredCodec, path: str | Path, name: str, training: Mapping[str, Any] | None = None, half: bool = True
+    codec: LayeredCodec,
+    path: str | Path,
+    name: str,
+    training: Mapping[str, Any] | None = None,
+    half: bool = True,
+    on: str | None = None,
 ) -> bytes:
     """Write the codec to `path` and return the digest that its streams will carry.
 
     half: transforms are rounded to float16, which the digest and the loaded codec then have too; entropy
-    models, gains and integer tables keep every bit.
+    models, gains and integer tables keep every bit.  on: name of bundled weights; tensors equal to theirs are left
+    out of the file and taken from them when it is loaded.
     """
     path = Path(path)
     stored = {
@@ -54,19 +60,25 @@ def save_codec(
         for key, value in codec.state_dict().items()
     }
     stored = {key: value.contiguous().clone() for key, value in stored.items()}
+    digest = digest_of(codec.spec, _widened(stored))
     metadata = {
         "format": _FORMAT,
         "name": name,
         "spec": codec.spec.model_dump_json(),
         "training": json.dumps(dict(training or {})),
     }
+    if on is not None:
+        under = load(on)
+        held, widened = under.state_dict(), _widened(stored)
+        stored = {k: v for k, v in stored.items() if k not in held or not torch.equal(held[k], widened[k])}
+        metadata |= {"on": on, "on_digest": under.digest.hex()}
     aside = path.with_name(f".{path.name}.new")
     try:
         save_file(stored, aside, metadata=metadata)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
-    return digest_of(codec.spec, _widened(stored))
+    return digest
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> LayeredCodec:
@@ -94,6 +106,12 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
         raise OptionError(f"{path}: a safetensors file, but not weights of this library ({_FORMAT})")
     codec = build(json.loads(metadata["spec"]))
     state = _widened(stored)
+    if "on" in metadata:
+        under = load(metadata["on"])
+        if under.digest.hex() != metadata["on_digest"]:
+            raise OptionError(f"{path}: made for {metadata['on']} {metadata['on_digest']}, not {under.digest.hex()}")
+        # What the specification lacks, such as another predictor's tensors, is not taken over.
+        state = {k: v for k, v in under.state_dict().items() if k in codec.state_dict()} | state
     try:
         load_resized(codec, state)
     except RuntimeError as error:

@@ -1,6 +1,7 @@
 """A decoder in another process, with other threads or other kernels, gives the encoder's pictures.
 
-    python -m tests.torture.same_pictures [--weights NAME|tiny] [--sizes 1x1,65x63] [--layers 1,3] [--out report.json]
+    python -m tests.torture.same_pictures [--weights NAME|tiny] [--sizes 1x1,65x63] [--layers 1,3]
+        [--settings "1 thread,2 threads"] [--out report.json]
 
 Pictures of every size are encoded here in every number of layers, plainly and with exact=True, and decoded by
 one new process for each setting:
@@ -232,6 +233,8 @@ def main() -> int:
     parser.add_argument("--weights", default="tiny", help="bundled name or file; tiny: the tests' untrained codec")
     parser.add_argument("--sizes", default=SIZES, help=f"some of {SIZES}, or others")
     parser.add_argument("--layers", default=LAYERS, help=f"some of {LAYERS}, or others")
+    names = ",".join(setting.name for setting in SETTINGS)
+    parser.add_argument("--settings", default=names, help=f"some of {names}, the first always")
     parser.add_argument("--out", type=Path, help="write all figures as JSON")
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     options, console = parser.parse_args(), Console()
@@ -247,9 +250,10 @@ def main() -> int:
             save_codec(make_codec(tiny_spec()), weights, "tiny", half=False)
         counts = [int(count) for count in options.layers.split(",")]
         cases = encode_all(layered.load(weights), options.sizes.split(","), counts, folder)
-        results = {setting.name: decode_elsewhere(weights, folder, setting, cases) for setting in SETTINGS}
+        chosen = [s for s in SETTINGS if s is SETTINGS[0] or s.name in options.settings.split(",")]
+        results = {setting.name: decode_elsewhere(weights, folder, setting, cases) for setting in chosen}
     show(cases, results, console)
-    wrong = [line for setting in SETTINGS for line in faults(setting, cases, results[setting.name])]
+    wrong = [line for setting in chosen for line in faults(setting, cases, results[setting.name])]
     for line in wrong[:20]:
         console.print(line, highlight=False)
     if not torch.backends.mkldnn.is_available():

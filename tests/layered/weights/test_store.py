@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import layered
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
-from layered.weights import card, catalogue, name_of
+from layered.weights import card, catalogue, name_of, store
 from layered.weights.store import digest_of, export, save_codec
 from tests.conftest import smooth_picture
 
@@ -31,6 +31,32 @@ def test_a_saved_codec_is_rebuilt_from_its_file_alone(tiny_codec: LayeredCodec, 
 
 def test_full_precision_keeps_every_bit(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
     assert save_codec(tiny_codec, tmp_path / "w.safetensors", "mine", half=False) == tiny_codec.digest
+
+
+def test_weights_on_bundled_ones_hold_only_what_differs_and_load_whole(tmp_path: Path) -> None:
+    codec = layered.load("factorized-small")
+    with torch.no_grad():
+        next(iter(codec.base.parameters())).add_(0.25)
+    digest = save_codec(codec, tmp_path / "w.safetensors", "mine", on="factorized-small")
+    assert (tmp_path / "w.safetensors").stat().st_size < 100_000
+    loaded = layered.load(tmp_path / "w.safetensors")
+    assert loaded.digest == digest != layered.load("factorized-small").digest
+    state = codec.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
+
+
+def test_weights_on_others_than_they_were_made_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = layered.load("factorized-small")
+    save_codec(codec, tmp_path / "w.safetensors", "mine", on="factorized-small")
+    with torch.no_grad():
+        next(iter(codec.base.parameters())).add_(0.25)
+    save_codec(codec, tmp_path / "other.safetensors", "other")
+    inner = store.load
+    monkeypatch.setattr(
+        store, "load", lambda name: inner(tmp_path / "other.safetensors" if name == "factorized-small" else name)
+    )
+    with pytest.raises(OptionError, match="made for factorized-small"):
+        store.load(tmp_path / "w.safetensors")
 
 
 def test_one_changed_weight_changes_the_digest(tiny_codec: LayeredCodec) -> None:
