@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ def _fingerprint(weights: str, device: str) -> Mapping[str, str]:
     return {
         "model": load_codec(weights, device).digest.hex(),
         "torch": torch.__version__,
+        "compressai": version("compressai"),
+        "pillow": version("pillow"),  # resizes the originals of the lower layers
         "device": device,
         "code": source_digest(*_SOURCES),
     }

@@ -1,43 +1,83 @@
-"""Codecs by the names that recipes use."""
+"""Codecs by the names that recipes use; other people's by the place of their class, or by their commands."""
 
 from __future__ import annotations
 
 from baselines.classical import CLASSICAL
+from baselines.command import Command, CommandPicture
+from baselines.external import ExternalLayered, ExternalPicture, Options, is_class_name
 from baselines.learned import LEARNED, BasePicture, LayeredFile
 from baselines.protocol import Codec, PictureCodec
 from baselines.simulcast import Simulcast
 from baselines.single import SingleLayer
 from layered.errors import OptionError
 
-__all__ = ["METHODS", "PICTURES", "build", "picture_codec"]
+__all__ = ["METHODS", "PICTURES", "SEPARATE", "build", "picture_codec"]
 
 PICTURES: tuple[str, ...] = (*LEARNED, *CLASSICAL)
 _OF_PICTURES: dict[str, type[Simulcast | SingleLayer]] = {"simulcast": Simulcast, "single": SingleLayer}
 METHODS: tuple[str, ...] = ("layered", *_OF_PICTURES)
+SEPARATE = {"simulcast": True, "single": False}
+"""Methods whose layers are files of their own; the value: whether a layer counts the files of those below."""
+
+_CLASS = "file.py:Class or package.module:Class"
+_OWN_PICTURE = f"your own is {_CLASS}, or a mapping with the commands `encode` and `decode`"
 
 
-def picture_codec(name: str, weights: str | None = None, device: str = "cpu") -> PictureCodec:
-    """A picture codec by name.  Raises OptionError for an unknown name, or weights where none are used."""
-    if name in LEARNED:
-        return BasePicture(weights or LEARNED[name], device)
-    if name not in CLASSICAL:
-        raise OptionError(f"unknown picture codec {name!r}; there are {', '.join(PICTURES)}")
+def picture_codec(
+    of: str | Command, weights: str | None = None, device: str = "cpu", *, options: Options = ()
+) -> PictureCodec:
+    """A picture codec by name, by class or by commands; nobody else's code or program is looked for yet.
+
+    Raises OptionError for an unknown name, or weights or options where none are used.
+    """
+    if isinstance(of, str) and of in LEARNED:
+        _no_options(of, options)
+        return BasePicture(weights or LEARNED[of], device)
+    if isinstance(of, str) and is_class_name(of):
+        _no_weights(of, weights)
+        return ExternalPicture(of, options)
+    if isinstance(of, str) and of not in CLASSICAL:
+        raise OptionError(f"unknown picture codec {of!r}; there are {', '.join(PICTURES)}; {_OWN_PICTURE}")
+    _no_weights(str(of), weights)
+    _no_options(str(of), options)
+    return CommandPicture(of) if isinstance(of, Command) else CLASSICAL[of]
+
+
+def build(
+    codec: str,
+    of: str | Command | None = None,
+    weights: str | None = None,
+    device: str = "cpu",
+    *,
+    options: Options = (),
+) -> Codec:
+    """A codec by a recipe's words: `layered`, a class, or `simulcast` or `single` with a picture codec in `of`.
+
+    options: for the class that `codec` or `of` names.  Raises OptionError for an unknown name, a missing `of`, or
+    words that have no meaning here.
+    """
+    if codec in _OF_PICTURES:
+        if of is None:
+            raise OptionError(f"{codec} needs `of:`, one of {', '.join(PICTURES)}; {_OWN_PICTURE}")
+        return _OF_PICTURES[codec](picture_codec(of, weights, device, options=options))
+    own = is_class_name(codec)
+    if codec != "layered" and not own:
+        raise OptionError(f"unknown codec {codec!r}; there are {', '.join(METHODS)}; your own is {_CLASS}")
+    if of is not None:
+        raise OptionError(f"`of: {of}` has no meaning for {codec if own else 'the layered codec'}; leave it out")
+    if own:
+        _no_weights(codec, weights)
+        return ExternalLayered(codec, options)
+    _no_options(codec, options)
+    return LayeredFile(weights, device) if weights else LayeredFile(device=device)
+
+
+def _no_weights(name: str, weights: str | None) -> None:
     if weights is not None:
         raise OptionError(f"{name} takes no weights; leave {weights!r} out")
-    return CLASSICAL[name]
 
 
-def build(codec: str, of: str | None = None, weights: str | None = None, device: str = "cpu") -> Codec:
-    """A codec by a recipe's words: `layered`, or `simulcast` or `single` with a picture codec in `of`.
-
-    Raises OptionError for an unknown name, a missing `of`, or an `of` that has no meaning.
-    """
-    if codec not in METHODS:
-        raise OptionError(f"unknown codec {codec!r}; there are {', '.join(METHODS)}")
-    if codec == "layered":
-        if of is not None:
-            raise OptionError(f"`of: {of}` has no meaning for the layered codec; leave it out")
-        return LayeredFile(weights, device) if weights else LayeredFile(device=device)
-    if of is None:
-        raise OptionError(f"{codec} needs `of:`, one of {', '.join(PICTURES)}")
-    return _OF_PICTURES[codec](picture_codec(of, weights, device))
+def _no_options(name: str, options: Options) -> None:
+    if options:
+        given = ", ".join(key for key, _ in options)
+        raise OptionError(f"options ({given}) have no meaning for {name}; only a class of your own takes them")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -91,15 +93,19 @@ def _cubic(x: Sequence[float], y: Sequence[float], low: float, high: float) -> f
 
 
 def _pchip(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
-    from scipy.interpolate import PchipInterpolator
-
-    return float(PchipInterpolator(x, y).integrate(low, high))
+    return float(_piecewise("PchipInterpolator", tuple(x), tuple(y)).integrate(low, high))
 
 
 def _akima(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
-    from scipy.interpolate import Akima1DInterpolator
+    return float(_piecewise("Akima1DInterpolator", tuple(x), tuple(y)).integrate(low, high))
 
-    return float(Akima1DInterpolator(x, y).integrate(low, high))
+
+@lru_cache(maxsize=2**14)
+def _piecewise(kind: str, x: tuple[float, ...], y: tuple[float, ...]) -> Any:
+    """Kept, since every curve is compared with many, and making the interpolant takes most of the time."""
+    from scipy import interpolate
+
+    return getattr(interpolate, kind)(x, y)
 
 
 Integral = Callable[[Sequence[float], Sequence[float], float, float], float]

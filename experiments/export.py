@@ -1,4 +1,4 @@
-"""Results for other tools: CSV, and the JSON that CompressAI's plotting tool reads."""
+"""Results for other tools: CSV, Parquet, and the JSON that CompressAI's plotting tool reads."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from baselines.protocol import Quality
 from experiments.results import Results
-from experiments.tables import RULES, Tables
-from layered.errors import LayeredError
+from experiments.tables import RULES, Tables, ladder_label
+from layered.errors import LayeredError, OptionError
 from layered.files import write_bytes_atomic
 
-__all__ = ["quality_text", "write_bd_csv", "write_compressai", "write_records_csv"]
+__all__ = [
+    "quality_text", "write_bd_csv", "write_compressai", "write_points_csv", "write_records_csv",
+    "write_records_parquet",
+]  # fmt: skip
+
+_RECORD_COLUMNS = (
+    "codec quality image scales layer width height bytes bpp psnr ms_ssim encode_seconds decode_seconds "
+    "decode_operations files_sha256 fingerprint image_sha256 command commit machine threads"
+).split()
 
 
 def quality_text(quality: Quality) -> str:
@@ -26,48 +36,81 @@ def quality_text(quality: Quality) -> str:
 
 def write_records_csv(results: Results, path: Path) -> None:
     """One row per codec, quality, image and layer, everything as measured."""
+    _write_csv(path, _RECORD_COLUMNS, _record_rows(results))
+
+
+def write_records_parquet(results: Results, path: Path) -> None:
+    """The same rows with their types.  Raises OptionError without polars."""
+    try:
+        import polars
+    except ImportError:
+        raise OptionError("Parquet needs polars: pip install 'layered[parquet]'") from None
+    buffer = io.BytesIO()
+    frame = polars.DataFrame(_record_rows(results), schema=_RECORD_COLUMNS, orient="row", infer_schema_length=None)
+    frame.write_parquet(buffer)
+    write_bytes_atomic(path, buffer.getvalue())
+
+
+def write_points_csv(tables: Tables, path: Path) -> None:
+    """One row per ladder, layer, codec and quality with the averages over the images; none where there are none."""
+    rows: list[list[Any]] = []
+    for index, ladder in enumerate(tables.ladders):
+        for layer, codec in product(range(len(ladder.scales)), tables.codecs):
+            with suppress(LayeredError):
+                for p in tables.points(codec, layer, index):
+                    values = [p.images, p.bpp, p.psnr, p.ms_ssim, p.encode_seconds, p.decode_seconds]
+                    rows.append(
+                        [ladder_label(ladder.scales), layer, codec, quality_text(p.quality), *values,
+                         p.decode_operations]
+                    )  # fmt: skip
+    header = "scales layer codec quality images bpp psnr ms_ssim encode_seconds decode_seconds decode_operations"
+    _write_csv(path, header.split(), rows)
+
+
+def _record_rows(results: Results) -> list[list[Any]]:
     rows: list[list[Any]] = []
     for record in results.records:
         fingerprint = " ".join(f"{key}={value}" for key, value in record.fingerprint.items())
         for index, layer in enumerate(record.layers):
             rows.append(
                 [
-                    record.codec, quality_text(record.quality), record.image, index,
+                    record.codec, quality_text(record.quality), record.image, ladder_label(record.scales), index,
                     layer.width, layer.height, layer.bytes, layer.bpp, layer.psnr, layer.ms_ssim,
-                    record.encode_seconds,
-                    record.decode_seconds, " ".join(record.files_sha256), fingerprint, record.image_sha256,
+                    record.encode_seconds, record.decode_seconds, record.decode_operations,
+                    " ".join(record.files_sha256), fingerprint, record.image_sha256,
                     record.provenance.command, record.provenance.commit, record.provenance.machine,
                     record.provenance.threads,
                 ]
             )  # fmt: skip
-    header = (
-        "codec quality image layer width height bytes bpp psnr ms_ssim encode_seconds decode_seconds "
-        "files_sha256 fingerprint image_sha256 command commit machine threads"
-    )
-    _write_csv(path, header.split(), rows)
+    return rows
 
 
 def write_bd_csv(tables: Tables, path: Path) -> None:
-    """One row per anchor, codec, layer and aggregation rule; an empty value always has a note."""
+    """One row per anchor, codec, ladder, layer and aggregation rule; an empty value always has a note."""
     rows: list[list[Any]] = []
     for anchor in tables.results.recipe.anchors:
-        for codec in tables.codecs:
-            for layer in range(len(tables.layers)):
-                for rule in RULES if codec != anchor else ():
-                    cell = tables.bd_cell(anchor, codec, layer, rule)
-                    method = tables.results.recipe.bd_rate
-                    rows.append([anchor, codec, layer, rule, method, cell.value, "; ".join(cell.notes)])
-    _write_csv(path, ["anchor", "codec", "layer", "rule", "method", "bd_rate_percent", "notes"], rows)
+        for codec, (index, ladder) in product(tables.codecs, enumerate(tables.ladders)):
+            for layer, rule in product(range(len(ladder.scales)), RULES if codec != anchor else ()):
+                cell = tables.bd_cell(anchor, codec, layer, rule, index)
+                method = tables.results.recipe.bd_rate
+                what = [anchor, codec, ladder.label, layer, rule, method]
+                rows.append([*what, cell.value, "; ".join(cell.notes)])
+    _write_csv(path, ["anchor", "codec", "scales", "layer", "rule", "method", "bd_rate_percent", "notes"], rows)
 
 
 def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
-    """`<codec>-layer<k>.json` with averages over the images; a codec without finite averages has no file."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """`<codec>-layer<k>.json` with averages over the images; a codec without finite averages has no file.
+
+    Where there are several ladders, a folder `ladder<j>` each.
+    """
     results, written = tables.results, []
-    for number, spec in enumerate(results.recipe.codecs):
-        for layer, label in enumerate(tables.layers):
+    several = len(tables.ladders) > 1
+    for (number, spec), (index, ladder) in product(enumerate(results.recipe.codecs), enumerate(tables.ladders)):
+        place = folder / f"ladder{index}" if several else folder
+        place.mkdir(parents=True, exist_ok=True)
+        for layer, label in enumerate(ladder.layers):
             try:
-                points = sorted(tables.points(spec.name, layer), key=lambda point: point.bpp)
+                points = sorted(tables.points(spec.name, layer, index), key=lambda point: point.bpp)
             except LayeredError:
                 continue
             values: dict[str, list[Any]] = {
@@ -79,7 +122,7 @@ def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
             }
             content = {
                 "name": spec.name,
-                "description": f"{results.recipe.name}, {label}",
+                "description": f"{results.recipe.name}, {ladder.label}, {label}",
                 "schema": "compressai",
                 "aggregation": f"mean of {points[0].images} images at each quality",
                 "qualities": [quality_text(point.quality) for point in points],
@@ -88,9 +131,9 @@ def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
                 "results": {key: list_ for key, list_ in values.items() if None not in list_},
             }
             slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-") or str(number)
-            path = folder / f"{slug}-layer{layer}.json"
+            path = place / f"{slug}-layer{layer}.json"
             if path in written:
-                path = folder / f"{slug}-{number}-layer{layer}.json"
+                path = place / f"{slug}-{number}-layer{layer}.json"
             write_bytes_atomic(path, (json.dumps(content, indent=2) + "\n").encode())
             written.append(path)
     return tuple(written)

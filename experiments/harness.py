@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,51 +15,72 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from experiments.item import Item, measure, plan
-from experiments.pool import available_cpus, run_all
+from experiments.cluster import Where, run_all
+from experiments.data import Picture
+from experiments.item import Item, measure, preview
+from experiments.plan import plan
+from experiments.provenance import command_line, commit, machine
 from experiments.recipe import Recipe, load_recipe
 from experiments.record import Provenance
-from experiments.results import Failure, Results, load_results, save_run
+from experiments.results import Results, load_results, save_run
 from experiments.store import Store
+from layered.errors import LayeredError
+from layered.image import layer_sizes, resize8
 
-__all__ = ["run"]
+__all__ = ["pending_items", "run"]
 
 
 def run(
     recipe: Recipe | str | Path,
     out: str | Path,
     workers: int | None = None,
+    scheduler: str | None = None,
     command: str | None = None,
     progress: bool = True,
 ) -> Results:
     """Measure what has no record yet and return everything, failures included.
 
     recipe: or the file or bundled name of one.  out: results go to the folder of the recipe's name in it.
-    workers: processes, by default as many as CPUs allow; 0 runs all in this process.  command: noted in the
-    records.  progress: show a bar on standard error.
+    workers: processes, by default as many as CPUs or GPUs allow; 0 runs all in this process.  scheduler: address
+    of a running Dask scheduler whose workers are used instead; they must see the data and weights under the same
+    paths.  command: noted in the records.  progress: show a bar on standard error.
 
     Every record is on disk when its item ends: a run that was killed or interrupted goes on from there.
-    Raises LayeredError before any work for what is wrong with the recipe, KeyboardInterrupt when interrupted.
+    Raises LayeredError before any work for what is wrong with the recipe, or when the scheduler is lost;
+    KeyboardInterrupt when interrupted.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
-    provenance = _provenance(recipe, command if command is not None else _command())
+    provenance = Provenance(command or command_line(), commit(), machine(recipe.device), recipe.threads)
     folder = Path(out) / recipe.name
-    items = plan(recipe, provenance)
+    planned = plan(recipe, provenance)
     store = Store(folder / "records")
-    pending = [item for item in items if store.load(item.key) is None]
-    save_run(folder, recipe, provenance, items, ())
-    if workers is None:
-        workers = max(1, available_cpus() // recipe.threads)
-    failures = _work(items, pending, store, workers, recipe.threads, progress)
-    save_run(folder, recipe, provenance, items, failures)
+    store.sweep()
+    pending = pending_items(planned.items, store)
+    save_run(folder, recipe, provenance, planned.entries, {})
+    where = Where(workers, recipe.threads, scheduler, recipe.device)
+    failed = _work(planned.items, pending, store, where, progress)
+    if recipe.previews:
+        _keep_originals(planned.pictures, recipe, store)
+    save_run(folder, recipe, provenance, planned.entries, failed)
     return load_results(folder)
 
 
+def pending_items(items: Sequence[Item], store: Store) -> list[Item]:
+    """The items that lack their record, or a picture that is to be kept."""
+    return [
+        item
+        for item in items
+        if store.load(item.key) is None
+        or (item.wanted.previews and not all(store.preview(item.key, k).is_file() for k in range(len(item.scales))))
+    ]
+
+
 def _work(
-    items: Sequence[Item], pending: Sequence[Item], store: Store, workers: int, threads: int, progress: bool
-) -> list[Failure]:
-    failures: list[Failure] = []
+    items: Sequence[Item], pending: Sequence[Item], store: Store, where: Where, progress: bool
+) -> dict[str, tuple[str, str]]:
+    """Do the pending items; returns the reason and trace of those that failed, by key."""
+    failed: dict[str, tuple[str, str]] = {}
     done = len(items) - len(pending)
     console = Console(stderr=True)
     columns = (
@@ -73,62 +90,31 @@ def _work(
     with Progress(*columns, console=console, disable=not progress) as bar:
         task = bar.add_task("measuring", total=len(items), completed=done)
         try:
-            for outcome in run_all(pending, partial(_measure_and_save, store=store), workers, threads):
-                if outcome.reason is not None:
-                    failures.append(Failure.of(outcome.item, outcome.reason, outcome.trace))
-                done += outcome.reason is None
-                bar.update(task, advance=1, description=outcome.item.spec.name)
+            for outcome in run_all(pending, measure, where):
+                if outcome.value is None:
+                    failed[outcome.item.key] = (outcome.reason or "no reason given", outcome.trace)
+                else:
+                    for layer, picture in enumerate(outcome.value.previews):
+                        store.save_preview(store.preview(outcome.item.key, layer), picture)
+                    store.save(outcome.value.record)
+                    done += 1
+                bar.update(task, advance=1, description=outcome.item.method.label)
         except KeyboardInterrupt:
             bar.stop()
             console.print(f"interrupted: {done} of {len(items)} items are done; the same command goes on")
             raise
-    return failures
+    return failed
 
 
-def _measure_and_save(item: Item, store: Store) -> None:
-    store.save(measure(item))
-
-
-def _provenance(recipe: Recipe, command: str) -> Provenance:
-    return Provenance(command, _commit(), _machine(recipe.device), recipe.threads)
-
-
-def _command() -> str:
-    """The command line as a user would type it, without the place of the program."""
-    program = Path(sys.argv[0])
-    return " ".join([program.parent.name if program.name == "__main__.py" else program.name, *sys.argv[1:]])
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that this code lies in, with "+" where files differ from it."""
-    root = Path(__file__).resolve().parent.parent
-    try:
-        # An installed copy may lie inside somebody else's repository, whose commit would say nothing.
-        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
-            return None
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-        return _git(root, "rev-parse", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ("git", "-C", str(root), *arguments)
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
-
-
-def _machine(device: str) -> str:
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
-    kind = f"{platform.system()} {platform.machine()}, {name}, {available_cpus()} CPUs"
-    if device.startswith("cuda"):
-        import torch
-
-        kind += f", {torch.cuda.get_device_name(device)}"
-    return kind
+def _keep_originals(pictures: Sequence[Picture], recipe: Recipe, store: Store) -> None:
+    scales = dict.fromkeys(scale for ladder in recipe.scales for scale in ladder)
+    for picture in pictures:
+        digest = picture.digest()
+        missing = [scale for scale in scales if not store.original(digest, scale).is_file()]
+        try:
+            image = picture.load()
+        except LayeredError:
+            continue  # all items of this picture have failed and said why
+        for scale in missing:
+            ((width, height),) = layer_sizes(image.shape[1], image.shape[0], (scale,))
+            store.save_preview(store.original(digest, scale), preview(resize8(image, width, height)))

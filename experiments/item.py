@@ -3,79 +3,111 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import numpy as np
+from PIL import Image
+
 from baselines.fingerprint import source_digest
-from baselines.protocol import Codec, Quality, check_quality
+from baselines.protocol import Codec, Encoded, Quality
 from baselines.registry import build
-from experiments.data import Picture, find_data
+from experiments.data import Picture
 from experiments.metrics import bits_per_pixel, ms_ssim, psnr
-from experiments.recipe import CodecSpec, Recipe
+from experiments.provenance import machine
+from experiments.recipe import Method
 from experiments.record import SCHEMA, LayerRecord, Provenance, Record
 from experiments.store import digest_of
 from layered.errors import LayeredError
-from layered.image import layer_sizes, resize8
+from layered.image import Image8, layer_sizes, resize8
 
-__all__ = ["Item", "measure", "plan"]
+__all__ = ["PREVIEW_SIDE", "Item", "Measured", "Wanted", "codec_of", "make_item", "measure", "preview"]
+
+PREVIEW_SIDE = 1024
+"""Pictures kept for the report are shrunk to this side."""
 
 _SOURCES = (
-    "baselines/protocol.py", "baselines/simulcast.py", "baselines/single.py", "experiments/data.py",
-    "experiments/item.py", "experiments/metrics.py", "layered/image.py",
+    "baselines/protocol.py", "baselines/single.py", "experiments/data.py", "experiments/item.py",
+    "experiments/metrics.py", "layered/image.py",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What is measured besides bytes, PSNR and seconds, at the cost of time.
+
+    ms_ssim: of every layer.  operations: of decoding, which is then done twice.  previews: the decoded pictures.
+    """
+
+    ms_ssim: bool = False
+    operations: bool = False
+    previews: bool = False
+
+
+@dataclass(frozen=True)
 class Item:
-    """What one record needs; small, and sent to other processes as it is.  key: names the record."""
+    """What one record needs; small, and sent to other processes as it is.
+
+    key: names the record.
+    """
 
     key: str
-    spec: CodecSpec
+    method: Method
     quality: Quality
     picture: Picture
     image_sha256: str
     scales: tuple[float, ...]
     device: str
-    ms_ssim: bool
+    wanted: Wanted
     fingerprint: tuple[tuple[str, str], ...]
     provenance: Provenance
 
 
-def plan(recipe: Recipe, provenance: Provenance) -> tuple[Item, ...]:
-    """All items of a recipe, codec by codec.
+@dataclass(frozen=True)
+class Measured:
+    """A record, and a WebP of each decoded layer for the eye only; none where they are not wanted."""
 
-    Loads each codec once, so that missing weights, absent libraries and qualities out of range show before
-    the work starts.  Raises LayeredError.
-    """
-    data = find_data(recipe.data.source, recipe.data.limit, recipe.data.longest_side)
-    digests = {picture: picture.digest() for picture in data.items}
-    items = []
-    for spec in recipe.codecs:
-        codec = _codec(spec, recipe.device)
-        fingerprint = dict(codec.fingerprint())
-        for quality in spec.qualities:
-            check_quality(quality, codec.quality_range, spec.name)
-            for picture, digest in digests.items():
-                key = digest_of(_depends_on(recipe, spec, quality, picture.name, digest, fingerprint))
-                items.append(
-                    Item(
-                        key, spec, quality, picture, digest, recipe.scales, recipe.device, recipe.ms_ssim,
-                        tuple(fingerprint.items()), provenance,
-                    )
-                )  # fmt: skip
-    return tuple(items)
+    record: Record
+    previews: tuple[bytes, ...] = ()
 
 
-def measure(item: Item) -> Record:
+def make_item(
+    method: Method,
+    quality: Quality,
+    picture: Picture,
+    image_sha256: str,
+    scales: tuple[float, ...],
+    device: str,
+    wanted: Wanted,
+    provenance: Provenance,
+) -> Item:
+    """An item, its key made of all that its result depends on.  Raises LayeredError if the codec has faults."""
+    fingerprint = dict(codec_of(method, device).fingerprint())
+    key = digest_of({
+        "schema": SCHEMA,
+        "code": source_digest(*_SOURCES),
+        "codec": method.words,
+        "fingerprint": fingerprint,
+        "quality": quality,
+        "scales": scales,
+        "image": [picture.name, image_sha256],
+        "wanted": [wanted.ms_ssim, wanted.operations],
+    })  # fmt: skip
+    return Item(
+        key, method, quality, picture, image_sha256, scales, device, wanted, tuple(fingerprint.items()), provenance,
+    )  # fmt: skip
+
+
+def measure(item: Item) -> Measured:
     """Encode, decode from the bytes alone, and compare every layer with the resized original.
 
     Raises LayeredError, and whatever a codec raises.
     """
-    codec = _codec(item.spec, item.device)
+    codec = codec_of(item.method, item.device)
     if dict(codec.fingerprint()) != dict(item.fingerprint):
-        raise LayeredError(f"{item.spec.name}: weights, library or code changed after the run began; run it again")
+        raise LayeredError(f"{item.method.label}: other weights, libraries or code than when the run began")
     image = item.picture.load()
     sizes = layer_sizes(image.shape[1], image.shape[0], item.scales)
     start = time.perf_counter()
@@ -85,35 +117,42 @@ def measure(item: Item) -> Record:
     end = time.perf_counter()
     got = tuple((picture.shape[1], picture.shape[0]) for picture in pictures)
     if got != sizes or len(encoded.layer_bytes) != len(sizes):
-        raise LayeredError(f"{item.spec.name} decoded layers of sizes {got} where {sizes} were asked for")
+        raise LayeredError(f"{item.method.label} decoded layers of sizes {got} where {sizes} were asked for")
     layers = []
     for (width, height), picture, size in zip(sizes, pictures, encoded.layer_bytes, strict=True):
         original = resize8(image, width, height)
         bpp = bits_per_pixel(size, width, height)
-        similarity = ms_ssim(picture, original) if item.ms_ssim else None
+        similarity = ms_ssim(picture, original) if item.wanted.ms_ssim else None
         layers.append(LayerRecord(width, height, size, bpp, psnr(picture, original), similarity))
-    return Record(
-        item.key, item.spec.name, item.quality, item.picture.name, item.image_sha256, tuple(layers),
-        between - start, end - between, tuple(hashlib.sha256(file).hexdigest() for file in encoded.files),
-        dict(item.fingerprint), item.provenance,
+    counted = _operations(codec, encoded) if item.wanted.operations else None
+    digests = tuple(hashlib.sha256(file).hexdigest() for file in encoded.files)
+    record = Record(
+        item.key, item.method.label, item.quality, item.picture.name, item.image_sha256, item.scales, tuple(layers),
+        between - start, end - between, counted, digests, dict(item.fingerprint),
+        replace(item.provenance, machine=machine(item.device)),
     )  # fmt: skip
+    return Measured(record, tuple(map(preview, pictures)) if item.wanted.previews else ())
+
+
+def _operations(codec: Codec, encoded: Encoded) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        codec.decode(encoded)
+    return int(counter.get_total_flops())
+
+
+def preview(picture: Image8) -> bytes:
+    """The picture as a small WebP file for the report; never what is measured."""
+    scale = min(1.0, PREVIEW_SIDE / max(picture.shape[:2]))
+    height, width = (max(1, round(scale * side)) for side in picture.shape[:2])
+    buffer = io.BytesIO()
+    shown = Image.fromarray(np.ascontiguousarray(resize8(picture, width, height)))
+    shown.save(buffer, format="WEBP", quality=80, method=4)
+    return buffer.getvalue()
 
 
 @lru_cache(maxsize=32)
-def _codec(spec: CodecSpec, device: str) -> Codec:
-    return build(spec.codec, spec.of, spec.weights, device)
-
-
-def _depends_on(
-    recipe: Recipe, spec: CodecSpec, quality: Quality, image: str, digest: str, fingerprint: Mapping[str, str]
-) -> dict[str, object]:
-    return {
-        "schema": SCHEMA,
-        "code": source_digest(*_SOURCES),
-        "codec": [spec.name, spec.codec, spec.of],
-        "fingerprint": dict(fingerprint),
-        "quality": quality,
-        "scales": recipe.scales,
-        "image": [image, digest],
-        "ms_ssim": recipe.ms_ssim,
-    }
+def codec_of(method: Method, device: str) -> Codec:
+    """The codec, built once per process."""
+    return build(method.codec, method.of, method.weights, device, options=method.options)

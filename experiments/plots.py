@@ -20,8 +20,9 @@ _MARKERS = {"layered": "o", "single": "^"}
 
 
 def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
-    """Write `rd_layer<k>.svg` and `.png`; a codec without a finite curve is left out and named in the title.
+    """Write curves as SVG and PNG; a codec without a finite curve is left out and named in the title.
 
+    `rd_layer<k>` for each layer, or where there are several ladders `rd_ladder<j>` for the top layer of each.
     One colour per picture codec, solid for layered, dashed for simulcast, dotted for single-layer files.
     """
     import matplotlib
@@ -29,11 +30,15 @@ def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
     from matplotlib.figure import Figure
 
     written = []
-    for layer, label in enumerate(tables.layers):
+    several = len(tables.ladders) > 1
+    layers = [(index, ladder.top) for index, ladder in enumerate(tables.ladders)] if several else [
+        (0, layer) for layer in range(len(tables.ladders[0].scales))]  # fmt: skip
+    for index, layer in layers:
+        label = tables.ladders[index].label if several else tables.ladders[index].layers[layer]
         figure = Figure(figsize=(8.0, 5.2), layout="constrained")
         FigureCanvasAgg(figure)  # needs no display, and leaves pyplot's global state alone
         axes = figure.add_subplot()
-        missing = _draw(axes, tables, layer)
+        missing = _draw(axes, tables, index, layer)
         title = f"{tables.results.recipe.name}: {label}, mean of {len(tables.results.images())} images"
         axes.set_title(title + (f"\nwithout {', '.join(missing)}" if missing else ""), fontsize=10)
         axes.set_xlabel("bits per pixel of this layer, accumulated file bytes")
@@ -42,7 +47,7 @@ def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
         if axes.lines:
             axes.legend(fontsize=8, loc="lower right")
         for ending in ("svg", "png"):
-            path = folder / f"rd_layer{layer}.{ending}"
+            path = folder / (f"rd_ladder{index}.{ending}" if several else f"rd_layer{layer}.{ending}")
             with matplotlib.rc_context({"svg.hashsalt": "layered"}):  # the same data give the same file
                 drawn = BytesIO()
                 dated = {"Date": None} if ending == "svg" else None
@@ -52,13 +57,13 @@ def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _draw(axes: Axes, tables: Tables, layer: int) -> list[str]:
+def _draw(axes: Axes, tables: Tables, ladder: int, layer: int) -> list[str]:
     missing = []
     specs = tables.results.recipe.codecs
     pictures = list(dict.fromkeys(spec.of or spec.name for spec in specs))
     for spec in specs:
         try:
-            points = sorted(tables.points(spec.name, layer), key=lambda point: point.bpp)
+            points = sorted(tables.points(spec.name, layer, ladder), key=lambda point: point.bpp)
         except LayeredError:
             missing.append(spec.name)
             continue

@@ -7,23 +7,29 @@
       - {name: layered, codec: layered, weights: compass-small, qualities: [1, 2, 3, 4]}
       - {name: simulcast jpeg, codec: simulcast, of: jpeg, qualities: [10, 30, 50, 80]}
     anchors: [simulcast jpeg]               # BD-rates are against these
+
+Several sets of scales, each measured: `scales: [[0.25, 1], [0.5, 1]]`, or every combination of ratios to a base
+layer, here EL1 at 0.3 or 0.5 and EL2 at 0.75 or 1: `scales: {base: 0.25, ratios: [[1.2, 2], [3, 4]]}`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, field_validator, model_validator
 
+from baselines.command import Command
+from baselines.external import Options, option_pairs
 from baselines.protocol import Quality, layer_qualities
 from baselines.registry import build
-from layered.errors import LayeredError
+from layered.errors import LayeredError, OptionError
 from layered.image import check_scales
-from layered.recipes import Strict, bundled, check, read
+from layered.recipes import Strict, bundled, check, faults, read
 
-__all__ = ["CodecSpec", "DataSpec", "Recipe", "bundled_recipes", "load_recipe", "make_recipe"]
+__all__ = ["CodecSpec", "DataSpec", "Method", "Recipe", "bundled_recipes", "load_recipe", "make_recipe"]
 
 
 class DataSpec(Strict):
@@ -34,13 +40,57 @@ class DataSpec(Strict):
     longest_side: int | None = Field(None, ge=1)
 
 
-class CodecSpec(Strict):
+class Method(Strict):
+    """A codec in the words of `baselines.registry.build`.
+
+    codec, of: names, or `file.py:Class`; `of` may be commands too.  options: for that class.  Only our own names
+    must exist here: other people's files and programs are looked for when a run is planned, and run then.
+    """
+
+    codec: str
+    of: str | Command | None = None
+    weights: str | None = None
+    options: Annotated[Options, BeforeValidator(option_pairs), PlainSerializer(dict)] = ()
+
+    @field_validator("of", mode="before")
+    @classmethod
+    def _name_or_commands(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            try:
+                return Command.model_validate(value)
+            except ValidationError as error:
+                raise ValueError(faults(error)) from None
+        if value is not None and not isinstance(value, str | Command):
+            raise ValueError("give a name, or a mapping with the commands `encode` and `decode`")
+        return value
+
+    @model_validator(mode="after")
+    def _exists(self) -> Method:
+        with _as_value_error():
+            build(self.codec, self.of, self.weights, options=self.options)
+        return self
+
+    @property
+    def picture(self) -> str:
+        """The picture codec in words; empty where there is none."""
+        return str(self.of or "")
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """All of it that results depend on, as plain values."""
+        return self.model_dump(mode="json", exclude={"of": {"quality_range", "timeout"}})
+
+    @property
+    def label(self) -> str:
+        """What it is called where it has no name of its own."""
+        options = (f"{name}={value}" for name, value in self.options)
+        return " ".join(word for word in (self.codec, self.picture, self.weights, *options) if word)
+
+
+class CodecSpec(Method):
     """One row of the tables.  qualities: one real number, or a list with one per layer, for each point."""
 
     name: str = Field(min_length=1)
-    codec: str
-    of: str | None = None
-    weights: str | None = None
     qualities: tuple[Quality, ...] = Field(min_length=1)
 
     @field_validator("qualities")
@@ -50,29 +100,44 @@ class CodecSpec(Strict):
             raise ValueError("a quality is named twice")
         return values
 
-    @model_validator(mode="after")
-    def _exists(self) -> CodecSpec:
-        with _as_value_error():
-            build(self.codec, self.of, self.weights)
-        return self
+    @property
+    def method(self) -> Method:
+        """The codec without the row's name and qualities."""
+        return Method(**{name: getattr(self, name) for name in Method.model_fields})
+
+
+class Published(Strict):
+    """Published BD-rates to stand beside ours.
+
+    paper: a bundled file of them.  data: the data set, by the paper's name.  names: of our rows, as the paper
+    names the methods.
+    """
+
+    paper: str
+    data: str
+    names: dict[str, str]
 
 
 class Recipe(Strict):
     """A whole experiment.
 
-    scales: of the layers, relative to the image, increasing, in (0, 1].  anchors: names of codecs.
-    bd_rate: interpolation of the curves.  ms_ssim: measure it too.  device: of the learned codecs.
-    threads: per worker.
+    scales: one or more ladders, each the scales of the layers relative to the image, increasing, in (0, 1].
+    anchors: names of codecs.  bd_rate: interpolation of the curves.  ms_ssim: measure it too.  operations: count
+    those of decoding.  previews: keep the decoded pictures, for the report.  published: results of others to
+    compare with.  device: of the learned codecs.  threads: per worker.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
     data: DataSpec
-    scales: tuple[float, ...] = (1.0,)
+    scales: tuple[tuple[float, ...], ...] = ((1.0,),)
     codecs: tuple[CodecSpec, ...] = Field(min_length=1)
     anchors: tuple[str, ...] = ()
     bd_rate: Literal["pchip", "cubic", "akima"] = "pchip"
     ms_ssim: bool = True
+    operations: bool = False
+    previews: bool = True
+    published: Published | None = None
     device: str = "cpu"
     threads: int = Field(1, ge=1)
 
@@ -81,13 +146,30 @@ class Recipe(Strict):
     def _name_alone(cls, value: Any) -> Any:
         return {"source": value} if isinstance(value, str) else value
 
+    @field_validator("scales", mode="before")
+    @classmethod
+    def _ladders(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.keys() != {"base", "ratios"}:
+                raise ValueError("write scales as {base: 0.25, ratios: [[1.2, 2], [3, 4]]}, or as lists")
+            base, ratios = float(value["base"]), [[float(ratio) for ratio in layer] for layer in value["ratios"]]
+            return [(base, *(round(base * ratio, 9) for ratio in chosen)) for chosen in product(*ratios)]
+        if isinstance(value, list | tuple) and all(isinstance(entry, int | float) for entry in value):
+            return [value]
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         with _as_value_error():
-            check_scales(self.scales)
-            for spec in self.codecs:
-                for quality in spec.qualities:
-                    layer_qualities(quality, len(self.scales))
+            if not self.scales:
+                raise OptionError("at least one set of scales is needed")
+            for ladder in self.scales:
+                check_scales(ladder)
+                if self.scales.count(ladder) > 1:
+                    raise OptionError(f"the scales {list(ladder)} are named twice")
+                for spec in self.codecs:
+                    for quality in spec.qualities:
+                        layer_qualities(quality, len(ladder))
         names = [spec.name for spec in self.codecs]
         for name in names:
             if names.count(name) > 1:
@@ -95,6 +177,9 @@ class Recipe(Strict):
         for anchor in self.anchors:
             if anchor not in names:
                 raise ValueError(f"anchor {anchor!r} is not among the codecs; there are {', '.join(names)}")
+        for name in self.published.names if self.published else ():
+            if name not in names:
+                raise ValueError(f"published.names: {name!r} is not among the codecs; there are {', '.join(names)}")
         return self
 
 

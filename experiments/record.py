@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from baselines.protocol import Quality
+from experiments.metrics import bits_per_pixel
 
-__all__ = ["SCHEMA", "LayerRecord", "Provenance", "Record"]
+__all__ = ["SCHEMA", "LayerRecord", "Provenance", "Record", "join"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ class Provenance:
 class Record:
     """One item's result.
 
-    key: digest of everything that the result depends on.  encode_seconds, decode_seconds: wall time for all
-    layers together.  files_sha256: of each coded file.  fingerprint: model digest, library versions, sources.
+    key: digest of everything that the result depends on.  scales: of the layers, relative to the image.
+    encode_seconds, decode_seconds: wall time for all layers together.  decode_operations: multiplications and
+    additions of the networks while decoding all layers, None where not counted.  files_sha256: of each coded
+    file.  fingerprint: model digest, library versions, sources.
     """
 
     key: str
@@ -55,9 +59,11 @@ class Record:
     quality: Quality
     image: str
     image_sha256: str
+    scales: tuple[float, ...]
     layers: tuple[LayerRecord, ...]
     encode_seconds: float
     decode_seconds: float
+    decode_operations: int | None
     files_sha256: tuple[str, ...]
     fingerprint: Mapping[str, str]
     provenance: Provenance
@@ -80,8 +86,35 @@ class Record:
         layers = [LayerRecord(**{**layer, "psnr": float(layer["psnr"])}) for layer in values["layers"]]
         changed = {
             "quality": tuple(quality) if isinstance(quality, list) else float(quality),
+            "scales": tuple(values["scales"]),
             "layers": tuple(layers),
             "files_sha256": tuple(values["files_sha256"]),
             "provenance": Provenance(**values["provenance"]),
         }
         return Record(**{**values, **changed})
+
+
+def join(codec: str, quality: Quality, pieces: Sequence[Record], cumulative: bool) -> Record:
+    """The record of a codec whose layers are files of their own, each measured as a piece.
+
+    cumulative: whether a layer counts the files of the layers below it, as simulcast does.
+    """
+    layers = [layer for piece in pieces for layer in piece.layers]
+    if cumulative:
+        totals = accumulate(layer.bytes for layer in layers)
+        layers = [
+            replace(layer, bytes=total, bpp=bits_per_pixel(total, layer.width, layer.height))
+            for layer, total in zip(layers, totals, strict=True)
+        ]
+    counted = [piece.decode_operations for piece in pieces if piece.decode_operations is not None]
+    return replace(
+        pieces[0],
+        codec=codec,
+        quality=quality,
+        scales=tuple(scale for piece in pieces for scale in piece.scales),
+        layers=tuple(layers),
+        encode_seconds=sum(piece.encode_seconds for piece in pieces),
+        decode_seconds=sum(piece.decode_seconds for piece in pieces),
+        decode_operations=sum(counted) if len(counted) == len(pieces) else None,
+        files_sha256=tuple(digest for piece in pieces for digest in piece.files_sha256),
+    )

@@ -1,4 +1,4 @@
-"""The report of a run: tables on the terminal, `report.md`, curves, CSV and CompressAI's JSON."""
+"""The report of a run: tables on the terminal, `report.md`, `report.html`, curves, CSV and CompressAI's JSON."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import io
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 
-from experiments.export import quality_text, write_bd_csv, write_compressai, write_records_csv
+from experiments.export import quality_text, write_bd_csv, write_compressai, write_points_csv, write_records_csv
+from experiments.grids import Grid, bd_grids, codec_grid, published_grids, rd_grids
+from experiments.html import write_html
 from experiments.plots import plot_curves
 from experiments.results import Results, load_results
-from experiments.tables import RULES, Cell, Tables
-from layered.errors import LayeredError
+from experiments.tables import Tables, ladder_label
 from layered.files import write_bytes_atomic
 
-__all__ = ["Grid", "bd_grids", "rd_grids", "terminal_text", "write_report"]
+__all__ = ["terminal_text", "write_report"]
 
 SHOWN_FAILURES = 20
 
@@ -31,16 +31,6 @@ from the files, against the original resized to the layer (antialiased bicubic).
 layers together, without loading the model."""
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A table as text: cells, and footnotes that cells refer to by [number]."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-
 def write_report(out: str | Path | Results) -> str:
     """Write the report of a run into its folder and return the text for the terminal.
 
@@ -49,61 +39,20 @@ def write_report(out: str | Path | Results) -> str:
     results = out if isinstance(out, Results) else load_results(out)
     tables, folder = Tables(results), results.folder
     write_records_csv(results, folder / "records.csv")
+    write_points_csv(tables, folder / "points.csv")
     write_bd_csv(tables, folder / "bd_rate.csv")
     write_compressai(tables, folder / "compressai")
     plot_curves(tables, folder)
     write_bytes_atomic(folder / "report.md", _markdown(tables).encode())
-    return terminal_text(tables) + f"\nreport: {folder / 'report.md'}\n"
-
-
-def bd_grids(tables: Tables) -> tuple[Grid, ...]:
-    """One table per anchor: codecs by layers, both aggregation rules in each cell."""
-    grids = []
-    method = tables.results.recipe.bd_rate
-    for anchor in tables.results.recipe.anchors:
-        notes: list[str] = []
-        rows = []
-        for codec in tables.codecs:
-            if codec == anchor:
-                continue
-            row = [codec]
-            for layer in range(len(tables.layers)):
-                cells = [tables.bd_cell(anchor, codec, layer, rule) for rule in RULES]
-                row.append(" / ".join(_cell_text(cell, notes) for cell in cells))
-            rows.append(tuple(row))
-        title = f"BD-rate in % of RGB PSNR ({method}) against {anchor}: {RULES[0]} / {RULES[1]}"
-        grids.append(Grid(title, ("codec", *tables.layers), tuple(rows), tuple(notes)))
-    return tuple(grids)
-
-
-def rd_grids(tables: Tables) -> tuple[Grid, ...]:
-    """One table per layer: the averages of every codec at every quality."""
-    grids = []
-    header = ("codec", "quality", "images", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
-    for layer, label in enumerate(tables.layers):
-        rows: list[tuple[str, ...]] = []
-        notes: list[str] = []
-        for codec in tables.codecs:
-            try:
-                points = tables.points(codec, layer)
-            except LayeredError as error:
-                rows.append((codec, *("-",) * (len(header) - 2), _mark(str(error), notes)))
-                continue
-            for p in points:
-                missing = _no_similarity(tables)
-                similarity = f"{p.ms_ssim:.4f}" if p.ms_ssim is not None else _mark(missing, notes)
-                values = (f"{p.bpp:.4f}", f"{p.psnr:.2f}", similarity)
-                times = (f"{p.encode_seconds:.3f}", f"{p.decode_seconds:.3f}")
-                rows.append((codec, quality_text(p.quality), str(p.images), *values, *times))
-        grids.append(Grid(f"{label}: means over the images", header, tuple(rows), tuple(notes)))
-    return tuple(grids)
+    write_html(tables, folder / "report.html")
+    return terminal_text(tables) + f"\nreport: {folder / 'report.html'}, and as text report.md beside it\n"
 
 
 def terminal_text(tables: Tables, width: int | None = None) -> str:
     """BD-rate tables, or rate-distortion tables where no anchor is named, then what failed; plain text."""
     size = width or max(80, shutil.get_terminal_size((120, 40)).columns)
     console = Console(file=io.StringIO(), width=size, highlight=False, markup=False, color_system=None)
-    for grid in bd_grids(tables) or rd_grids(tables):
+    for grid in (*(bd_grids(tables) or rd_grids(tables)), *published_grids(tables)):
         table = Table(*grid.header, title=grid.title, box=_box(), title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
@@ -129,30 +78,14 @@ def _box() -> Box:
     return SIMPLE_HEAD
 
 
-def _cell_text(cell: Cell, notes: list[str]) -> str:
-    marks = "".join(f" {_mark(note, notes)}" for note in cell.notes)
-    return (f"{cell.value:+.2f}" if cell.value is not None else "none") + marks
-
-
-def _mark(note: str, notes: list[str]) -> str:
-    if note not in notes:
-        notes.append(note)
-    return f"[{notes.index(note) + 1}]"
-
-
-def _no_similarity(tables: Tables) -> str:
-    if not tables.results.recipe.ms_ssim:
-        return "MS-SSIM: switched off in the recipe"
-    return "MS-SSIM: not defined for pictures with a side below 161 pixels"
-
-
 def _failures(results: Results) -> list[str]:
     if not results.failures:
         return []
     lines = [f"{len(results.failures)} items have no record:"]
     for failure in results.failures[:SHOWN_FAILURES]:
         quality = quality_text(failure.quality)
-        lines.append(f"  {failure.codec}, quality {quality}, {failure.image}: {failure.reason}")
+        what = f"{failure.codec}, quality {quality}, {failure.image}, {ladder_label(failure.scales)}"
+        lines.append(f"  {what}: {failure.reason}")
     if len(results.failures) > SHOWN_FAILURES:
         lines.append(f"  and {len(results.failures) - SHOWN_FAILURES} more, all listed in run.json")
     return lines
@@ -176,10 +109,16 @@ def _markdown(tables: Tables) -> str:
     if grids := bd_grids(tables):
         parts += ["## BD-rate", "Below 0: fewer bits than the anchor at equal PSNR."]
         parts += map(_grid_markdown, grids)
+    if grids := published_grids(tables):
+        parts += ["## Beside published results", *map(_grid_markdown, grids)]
     parts.append("## Rate and distortion")
-    for layer, grid in enumerate(rd_grids(tables)):
-        parts += [f"![{tables.layers[layer]}](rd_layer{layer}.svg)", _grid_markdown(grid)]
-    parts += ["## Codecs", _grid_markdown(_codec_grid(results))]
+    if len(tables.ladders) == 1:
+        for layer, grid in enumerate(rd_grids(tables)):
+            parts += [f"![{tables.ladders[0].layers[layer]}](rd_layer{layer}.svg)", _grid_markdown(grid)]
+    else:
+        parts.append("The averages of all layers are in points.csv. Curves of the top layer of each set of scales:")
+        parts += [f"![{ladder.label}](rd_ladder{index}.svg)" for index, ladder in enumerate(tables.ladders)]
+    parts += ["## Codecs", _grid_markdown(codec_grid(results))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -193,14 +132,3 @@ def _grid_markdown(grid: Grid) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _codec_grid(results: Results) -> Grid:
-    rows = []
-    made = {record.codec: record.fingerprint for record in results.records}
-    for spec in results.recipe.codecs:
-        depends = "; ".join(f"{key} {value}" for key, value in made.get(spec.name, {}).items())
-        qualities = ", ".join(map(quality_text, spec.qualities))
-        rows.append((spec.name, spec.codec, spec.of or "", spec.weights or "", qualities, depends))
-    header = ("name", "codec", "of", "weights", "qualities", "depends on")
-    return Grid("What each row is", header, tuple(rows))

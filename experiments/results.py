@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from baselines.protocol import Quality
-from experiments.item import Item
+from experiments.plan import Entry
 from experiments.recipe import Recipe
-from experiments.record import Provenance, Record
+from experiments.record import Provenance, Record, join
 from experiments.store import Store
 from layered.errors import RecipeError
 from layered.files import write_bytes_atomic
@@ -23,27 +23,29 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True)
 class Failure:
-    """An item without a record, and why.  trace: Python's, for developers; empty when there is none."""
+    """An entry without a record, and why.  trace: Python's, for developers; empty when there is none."""
 
     codec: str
     quality: Quality
     image: str
+    scales: tuple[float, ...]
     reason: str
     trace: str = ""
-
-    @staticmethod
-    def of(item: Item, reason: str, trace: str = "") -> Failure:
-        return Failure(item.spec.name, item.quality, item.picture.name, reason, trace)
 
 
 @dataclass(frozen=True)
 class Results:
-    """records: in the order of the recipe's codecs, qualities and images.  folder: where they lie."""
+    """One run.
+
+    records: in the order of ladders, codecs, qualities and images.  keys: for each record those of the items
+    that it was put together from, by which the store knows their pictures.  folder: where all of it lies.
+    """
 
     folder: Path
     recipe: Recipe
     provenance: Provenance
     records: tuple[Record, ...]
+    keys: tuple[tuple[str, ...], ...]
     failures: tuple[Failure, ...]
 
     def images(self) -> tuple[str, ...]:
@@ -52,45 +54,50 @@ class Results:
 
 
 def save_run(
-    folder: Path, recipe: Recipe, provenance: Provenance, items: Sequence[Item], failures: Sequence[Failure]
+    folder: Path,
+    recipe: Recipe,
+    provenance: Provenance,
+    entries: Sequence[Entry],
+    failed: Mapping[str, tuple[str, str]],
 ) -> None:
-    """Write what belongs to the run, beside the records themselves."""
-    listed = [[item.key, item.spec.name, item.quality, item.picture.name] for item in items]
+    """Write what belongs to the run, beside the records themselves.  failed: key to reason and trace."""
     values = {
         "recipe": recipe.model_dump(mode="json"),
         "provenance": asdict(provenance),
-        "items": listed,
-        "failures": [asdict(failure) for failure in failures],
+        "entries": [list(vars(entry).values()) for entry in entries],
+        "failed": failed,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomic(folder / RUN_FILE, (json.dumps(values, indent=1) + "\n").encode())
+    write_bytes_atomic(folder / RUN_FILE, (json.dumps(values) + "\n").encode())
 
 
 def load_results(folder: str | Path) -> Results:
-    """The run in `folder`, or the only one below it; items that were not measured yet appear as failures.
+    """The run in `folder`, or the only one below it; entries that were not measured yet appear as failures.
 
-    Raises RecipeError when there is no run or its list of items is damaged.
+    Raises RecipeError when there is no run or its list of entries is damaged.
     """
     folder = find_run(Path(folder))
     try:
         values = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         recipe = Recipe.model_validate(values["recipe"])
         provenance = Provenance(**values["provenance"])
-        failed = {_name(f["codec"], f["quality"], f["image"]): f for f in values["failures"]}
-        listed = [(str(k), str(codec), quality, str(image)) for k, codec, quality, image in values["items"]]
-    except (ValueError, KeyError, TypeError) as error:
+        failed = {str(key): (str(reason), str(trace)) for key, (reason, trace) in values["failed"].items()}
+        entries = [_entry(*entry) for entry in values["entries"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecipeError(f"{folder / RUN_FILE} is damaged ({error}); run the recipe again") from None
-    store, records, failures = Store(folder / "records"), [], []
-    for key, codec, quality, image in listed:
-        record = store.load(key)
-        if record is not None:
-            records.append(record)
+    store = Store(folder / "records")
+    pieces = {key: store.load(key) for entry in entries for key in entry.keys}
+    records, keys, failures = [], [], []
+    for entry in entries:
+        found = [piece for key in entry.keys if (piece := pieces[key]) is not None]
+        if len(found) == len(entry.keys):
+            records.append(join(entry.codec, entry.quality, found, entry.cumulative))
+            keys.append(entry.keys)
             continue
-        failure = failed.get(_name(codec, quality, image), {})
-        reason = str(failure.get("reason", "not measured yet; run the recipe again"))
-        points = tuple(quality) if isinstance(quality, list) else float(quality)
-        failures.append(Failure(codec, points, image, reason, str(failure.get("trace", ""))))
-    return Results(folder, recipe, provenance, tuple(records), tuple(failures))
+        causes = [failed[key] for key in entry.keys if pieces[key] is None and key in failed]
+        reason, trace = causes[0] if causes else ("not measured yet; run the recipe again", "")
+        failures.append(Failure(entry.codec, entry.quality, entry.image, entry.scales, reason, trace))
+    return Results(folder, recipe, provenance, tuple(records), tuple(keys), tuple(failures))
 
 
 def find_run(folder: Path) -> Path:
@@ -105,5 +112,6 @@ def find_run(folder: Path) -> Path:
     raise RecipeError(f"{folder}: no run here; a run's folder holds {RUN_FILE}")
 
 
-def _name(codec: Any, quality: Any, image: Any) -> str:
-    return json.dumps([codec, quality, image])
+def _entry(codec: str, quality: Any, image: str, scales: Any, keys: Any, cumulative: bool) -> Entry:
+    points = tuple(map(float, quality)) if isinstance(quality, list) else float(quality)
+    return Entry(str(codec), points, str(image), tuple(map(float, scales)), tuple(map(str, keys)), bool(cumulative))

@@ -28,9 +28,13 @@ def digest_of(values: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """The folder `records` of one run."""
+    """The folder `records` of one run, and `previews` beside it."""
 
     folder: Path
+
+    @property
+    def _previews(self) -> Path:
+        return self.folder.with_name("previews")
 
     def path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
@@ -48,9 +52,22 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_bytes_atomic(self.path(record.key), record.to_json().encode())
 
+    def preview(self, key: str, layer: int) -> Path:
+        """Where the picture of an item's layer lies, if it was kept."""
+        return self._previews / f"{key}-{layer}.webp"
+
+    def original(self, image_sha256: str, scale: float) -> Path:
+        """Where the picture lies that a layer of this scale is compared with, if it was kept."""
+        return self._previews / f"original-{image_sha256[:16]}-{scale:g}.webp"
+
+    def save_preview(self, path: Path, picture: bytes) -> None:
+        """Raises OSError when the disk refuses."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes_atomic(path, picture)
+
     def sweep(self) -> None:
         """Remove what killed runs left half written; a file younger than a minute may be another run's."""
-        for path in self.folder.glob(".*.json.*"):
+        for path in (*self.folder.glob(".*.json.*"), *self._previews.glob(".*.webp.*")):
             with suppress(FileNotFoundError):  # that other run may have finished it
                 if time.time() - path.stat().st_mtime > STALE:
                     path.unlink()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from baselines.protocol import Quality
 from experiments.bdrate import Curve, bd_rate, overlap
 from experiments.metrics import mean
-from experiments.record import Record
+from experiments.record import LayerRecord, Record
 from experiments.results import Results
 from layered.errors import LayeredError
 
-__all__ = ["RULES", "Cell", "Point", "Tables", "layer_label"]
+__all__ = ["RULES", "Cell", "Ladder", "Point", "Tables", "ladder_label", "layer_label"]
 
 RULES = ("curve of averages", "mean of images")
 """Curve of averages: bpp and PSNR are averaged over the images at each quality, and the two curves compared.
@@ -35,6 +35,7 @@ class Point:
     ms_ssim: float | None
     encode_seconds: float
     decode_seconds: float
+    decode_operations: float | None
 
 
 @dataclass(frozen=True)
@@ -45,34 +46,68 @@ class Cell:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Ladder:
+    """One set of layer scales.  layers: a label for each."""
+
+    scales: tuple[float, ...]
+    layers: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Its scales."""
+        return ladder_label(self.scales)
+
+    @property
+    def top(self) -> int:
+        """The number of the highest layer."""
+        return len(self.scales) - 1
+
+
+def ladder_label(scales: Sequence[float]) -> str:
+    """`x0.25 x0.5 x1`."""
+    return " ".join(f"x{scale:.4g}" for scale in scales)
+
+
 def layer_label(layer: int, scale: float) -> str:
     """`BL x0.25`, `EL1 x0.5`, and so on."""
-    return f"{'BL' if layer == 0 else f'EL{layer}'} x{scale:g}"
+    return f"{'BL' if layer == 0 else f'EL{layer}'} x{scale:.4g}"
 
 
 class Tables:
-    """Averages and BD-rates of one run, computed from its records when asked for."""
+    """Averages and BD-rates of one run, computed from its records when asked for.
+
+    `ladder` counts the recipe's sets of scales, `layer` the layers of one set.
+    """
 
     def __init__(self, results: Results) -> None:
         self.results = results
         self.codecs = tuple(spec.name for spec in results.recipe.codecs)
-        self.layers = tuple(layer_label(k, scale) for k, scale in enumerate(results.recipe.scales))
-        self._records = {(r.codec, r.quality, r.image): r for r in results.records}
+        self.ladders = tuple(
+            Ladder(scales, tuple(layer_label(k, scale) for k, scale in enumerate(scales)))
+            for scales in results.recipe.scales
+        )
+        self._records = {(r.scales, r.codec, r.quality, r.image): r for r in results.records}
         self._qualities = {spec.name: spec.qualities for spec in results.recipe.codecs}
         self._images = results.images()
 
-    def complete(self, codec: str) -> tuple[str, ...]:
-        """The images that have a record at every quality of a codec; only these enter any average."""
-        wanted = self._qualities[codec]
-        return tuple(i for i in self._images if all((codec, q, i) in self._records for q in wanted))
+    def record(self, codec: str, quality: Quality, image: str, ladder: int = 0) -> Record | None:
+        """One record, if it was measured."""
+        return self._records.get((self.ladders[ladder].scales, codec, quality, image))
 
-    def points(self, codec: str, layer: int) -> tuple[Point, ...]:
+    def complete(self, codec: str, ladder: int = 0) -> tuple[str, ...]:
+        """The images that have a record at every quality of a codec; only these enter any average."""
+        scales, wanted = self.ladders[ladder].scales, self._qualities[codec]
+        return tuple(i for i in self._images if all((scales, codec, q, i) in self._records for q in wanted))
+
+    def points(self, codec: str, layer: int, ladder: int = 0) -> tuple[Point, ...]:
         """One average per quality.  Raises LayeredError when no image is complete or one is lossless."""
-        images = self.complete(codec)
+        images, scales = self.complete(codec, ladder), self.ladders[ladder].scales
         points = []
         for quality in self._qualities[codec]:
-            records = [self._records[codec, quality, image] for image in images]
+            records = [self._records[scales, codec, quality, image] for image in images]
             layers = [record.layers[layer] for record in records]
+            counted = [record.decode_operations for record in records if record.decode_operations is not None]
             similar = [entry.ms_ssim for entry in layers if entry.ms_ssim is not None]
             points.append(
                 Point(
@@ -83,23 +118,37 @@ class Tables:
                     mean(similar) if similar and len(similar) == len(layers) else None,
                     mean(record.encode_seconds for record in records),
                     mean(record.decode_seconds for record in records),
+                    mean(counted) if len(counted) == len(records) else None,
                 )
             )
         return tuple(points)
 
-    def bd_cell(self, anchor: str, test: str, layer: int, rule: str) -> Cell:
+    def bd_cell(self, anchor: str, test: str, layer: int, rule: str, ladder: int = 0) -> Cell:
         """BD-rate of `test` against `anchor` over the images that both completed; rule: one of RULES."""
-        images = [image for image in self.complete(test) if image in self.complete(anchor)]
+        measured = set(self.complete(anchor, ladder))
+        images = [image for image in self.complete(test, ladder) if image in measured]
         if not images:
             return Cell(None, ("no image was measured at all qualities with both codecs",))
-        cell = (self._of_averages if rule == RULES[0] else self._of_images)(anchor, test, layer, images)
+        cell = (self._of_averages if rule == RULES[0] else self._of_images)(anchor, test, (ladder, layer), images)
         if len(images) < len(self._images):
             return Cell(cell.value, (*cell.notes, f"over the {len(images)} images that both completed"))
         return cell
 
-    def _of_averages(self, anchor: str, test: str, layer: int, images: list[str]) -> Cell:
+    def curve(self, codec: str, where: tuple[int, int], images: Sequence[str]) -> Curve:
+        """Rate and PSNR over the qualities, averaged over `images`.  where: ladder and layer.  Raises LayeredError."""
+
+        def average(value: Callable[[LayerRecord], float], quality: Quality) -> float:
+            scales = self.ladders[ladder].scales
+            return mean(value(self._records[scales, codec, quality, image].layers[layer]) for image in images)
+
+        ladder, layer = where
+        qualities = self._qualities[codec]
+        rates = tuple(average(lambda entry: entry.bpp, quality) for quality in qualities)
+        return Curve(rates, tuple(average(lambda entry: entry.psnr, quality) for quality in qualities))
+
+    def _of_averages(self, anchor: str, test: str, where: tuple[int, int], images: Sequence[str]) -> Cell:
         try:
-            curves = [self._curve(codec, layer, images) for codec in (anchor, test)]
+            curves = [self.curve(codec, where, images) for codec in (anchor, test)]
             value = bd_rate(curves[0], curves[1], self.results.recipe.bd_rate)
         except LayeredError as error:
             return Cell(None, (str(error),))
@@ -108,11 +157,11 @@ class Tables:
             return Cell(value, (f"the curves share only {share:.0%} of the shorter one's range of PSNR",))
         return Cell(value)
 
-    def _of_images(self, anchor: str, test: str, layer: int, images: list[str]) -> Cell:
+    def _of_images(self, anchor: str, test: str, where: tuple[int, int], images: Sequence[str]) -> Cell:
         values, faults = [], {}
         for image in images:
             try:
-                curves = [self._curve(codec, layer, [image]) for codec in (anchor, test)]
+                curves = [self.curve(codec, where, [image]) for codec in (anchor, test)]
                 values.append(bd_rate(curves[0], curves[1], self.results.recipe.bd_rate))
             except LayeredError as error:
                 faults[image] = str(error)
@@ -123,11 +172,3 @@ class Tables:
         if len(values) < MOST * len(images):
             return Cell(None, (f"no mean, because of {reason}",))
         return Cell(mean(values), (f"without {reason}",))
-
-    def _curve(self, codec: str, layer: int, images: list[str]) -> Curve:
-        def average(value: Callable[[Record], float], quality: Quality) -> float:
-            return mean(value(self._records[codec, quality, image]) for image in images)
-
-        qualities = self._qualities[codec]
-        rates = tuple(average(lambda record: record.layers[layer].bpp, q) for q in qualities)
-        return Curve(rates, tuple(average(lambda record: record.layers[layer].psnr, q) for q in qualities))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("layered", "adapters", "baselines", "experiments")
-DATA = (".py", ".safetensors", ".json", ".yaml")
+DATA = (".py", ".safetensors", ".json", ".yaml", ".html", ".css", ".js")
 
 
 def _call(*arguments: str, cwd: Path, path: Path | None = None) -> str:

@@ -21,20 +21,27 @@ def bench(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Results go into a folder of the recipe's name in it.")
     ] = Path("out"),
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes.  Default: one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes.  Default: one a core, or a GPU.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Use the workers of a running Dask scheduler.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would be measured, and how long it may take.")] = False,
 ) -> None:
     """Measure every codec of a recipe on every image, then report; resumes when started again."""
     from experiments.recipe import load_recipe
 
     settings = load_recipe(recipe, overrides or [])
-    if settings.device != "cpu":
+    if settings.device != "cpu" and not scheduler:
         check_device(settings.device, "device")  # else it would be told once for each item, or never
+    if dry_run:
+        from experiments.estimate import describe
+
+        typer.echo(describe(settings, out, workers), nl=False)
+        return
     from experiments.harness import run
     from experiments.report import write_report
-    from experiments.store import Store
 
-    Store(out / settings.name / "records").sweep()
-    results = run(settings, out, workers=workers)
+    results = run(settings, out, workers=workers, scheduler=scheduler)
     typer.echo(write_report(results), nl=False)
     if results.failures:
         raise typer.Exit(FAILED)
@@ -42,8 +49,15 @@ def bench(
 
 def report(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that `layered bench` wrote.")],
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write records.parquet too (needs polars).")] = False,
 ) -> None:
-    """Write tables and curves again from the records of a bench."""
+    """Write tables, curves and pages again from the records of a bench."""
+    if parquet:
+        from experiments.export import write_records_parquet
+        from experiments.results import load_results
+
+        results = load_results(out)
+        write_records_parquet(results, results.folder / "records.parquet")
     from experiments.report import write_report
 
     typer.echo(write_report(out), nl=False)

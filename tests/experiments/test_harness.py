@@ -7,32 +7,37 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from baselines.protocol import Quality
-from experiments import harness
+from experiments import harness, provenance
 from experiments.harness import run
-from experiments.item import Item, measure
+from experiments.item import Item, Measured, measure
 from experiments.record import Record
 from experiments.results import Results, load_results
+from experiments.store import Store
 from layered.codec import LayeredCodec
 from layered.errors import LayeredError, OptionError, RecipeError
 from layered.weights.store import save_codec
+from tests.experiments.dask_processes import Cluster, free_port, scheduler, worker
 from tests.experiments.small_run import QUALITIES, small_recipe, write_pictures
 
-ITEMS = 2 * len(QUALITIES) * 2
+RECORDS = 2 * len(QUALITIES) * 2
+ITEMS = 2 * RECORDS  # a file for each of two layers
 RUN_SLOWLY = """
 import sys, time
 from pathlib import Path
 from experiments import harness
+from tests.experiments.dask_processes import Cluster, free_port, scheduler, worker
 from tests.experiments.small_run import small_recipe
-def slowly(item, store, measure=harness._measure_and_save):
-    time.sleep(0.2)
-    measure(item, store)
-harness._measure_and_save = slowly
+def slowly(item, measure=harness.measure):
+    time.sleep(0.1)
+    return measure(item)
+harness.measure = slowly
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     harness.run(small_recipe(place / "pictures"), place / "out", workers=int(sys.argv[2]), progress=True)
@@ -65,14 +70,14 @@ def timeless(results: Results) -> list[Record]:
 
 def test_processes_and_this_process_measure_the_same(place: Path, small_results: Results) -> None:
     results = run_small(place, workers=2)
-    assert len(results.records) == ITEMS and not results.failures
+    assert len(results.records) == RECORDS and not results.failures
     assert timeless(results) == [replace(r, provenance=results.provenance) for r in timeless(small_results)]
 
 
 def test_a_second_run_measures_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, before = run_small(place), files(place)
 
-    def never(item: Item) -> Record:
+    def never(item: Item) -> Measured:
         raise AssertionError("measured again")
 
     monkeypatch.setattr(harness, "measure", never)
@@ -82,28 +87,28 @@ def test_a_second_run_measures_nothing(place: Path, monkeypatch: pytest.MonkeyPa
 def test_only_what_failed_is_measured_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Quality] = []
 
-    def failing(item: Item) -> Record:
+    def failing(item: Item) -> Measured:
         if item.quality == 60:
             raise LayeredError("the codec\nbroke")
         return measure(item)
 
     monkeypatch.setattr(harness, "measure", failing)
     results = run_small(place)
-    assert len(results.records) == ITEMS - 4 and len(results.failures) == 4
+    assert len(results.records) == RECORDS - 4 and len(results.failures) == 4
     assert {(f.codec, f.quality, f.image) for f in results.failures} == {
         (codec, 60.0, image) for codec in ("simulcast jpeg", "single webp") for image in ("p0", "p1")
     }
     assert all(f.reason == "the codec broke" and "Traceback" in f.trace for f in results.failures)
     assert load_results(place / "out").failures == results.failures
 
-    def counting(item: Item) -> Record:
+    def counting(item: Item) -> Measured:
         asked.append(item.quality)
         return measure(item)
 
     before = files(place)
     monkeypatch.setattr(harness, "measure", counting)
     results = run_small(place)
-    assert asked == [60.0] * 4 and len(results.records) == ITEMS and not results.failures
+    assert asked == [60.0] * 8 and len(results.records) == RECORDS and not results.failures
     assert before.items() <= files(place).items()
 
 
@@ -112,7 +117,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
 ) -> None:
     asked: list[str] = []
 
-    def interrupted(item: Item) -> Record:
+    def interrupted(item: Item) -> Measured:
         if len(asked) == 5:
             raise KeyboardInterrupt
         asked.append(item.key)
@@ -123,12 +128,12 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
         run_small(place)
     assert f"interrupted: 5 of {ITEMS} items are done" in capsys.readouterr().err
     partial = load_results(place / "out" / "small")
-    assert len(partial.records) == 5 and {f.reason for f in partial.failures} == {
+    assert len(files(place)) == 5 and len(partial.records) == 2 and {f.reason for f in partial.failures} == {
         "not measured yet; run the recipe again"
     }
     before = files(place)
     monkeypatch.setattr(harness, "measure", measure)
-    assert len(run_small(place).records) == ITEMS and before.items() <= files(place).items()
+    assert len(run_small(place).records) == RECORDS and before.items() <= files(place).items()
 
 
 @pytest.mark.parametrize(("workers", "how"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGINT)])
@@ -154,22 +159,54 @@ def test_a_killed_run_goes_on_where_it_was(place: Path, workers: int, how: signa
     before = files(place)
     assert 3 <= len(before) < ITEMS
     results = run_small(place)
-    assert len(results.records) == ITEMS and before.items() <= files(place).items()
+    assert len(results.records) == RECORDS and before.items() <= files(place).items()
     assert not list((place / "out" / "small" / "records").glob(".*"))
+
+
+def test_records_of_a_run_that_lost_a_worker_and_its_scheduler_are_those_of_an_undisturbed_one(
+    place: Path, dask: Cluster, small_results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    address, master = scheduler(dask, port)
+    processes = [worker(dask, address, "--nthreads", "1") for _ in range(2)]
+    recipe = small_recipe(place / "pictures")
+    saved: list[str] = []
+
+    def save_and_kill(self: Store, record: Record, save: Callable[[Store, Record], None] = Store.save) -> None:
+        save(self, record)
+        saved.append(record.key)
+        if len(saved) == 5:
+            processes[1].kill()
+        if len(saved) == 12:
+            master.kill()
+
+    monkeypatch.setattr(Store, "save", save_and_kill)
+    with pytest.raises(LayeredError, match="the scheduler"):
+        run(recipe, place / "out", scheduler=address, command="tests", progress=False)
+    before = files(place)
+    assert 12 <= len(before) < ITEMS
+    processes[0].kill()
+
+    address, _ = scheduler(dask, port)
+    worker(dask, address, "--nthreads", "1")
+    results = run(recipe, place / "out", scheduler=address, command="tests", progress=False)
+    assert not results.failures and before.items() <= files(place).items()
+    assert len(saved) == len(set(saved)) == ITEMS
+    assert timeless(results) == [replace(r, provenance=results.provenance) for r in timeless(small_results)]
 
 
 def test_a_damaged_record_is_measured_again(place: Path) -> None:
     first = run_small(place)
-    path = place / "out" / "small" / "records" / f"{first.records[3].key}.json"
+    path = place / "out" / "small" / "records" / f"{first.keys[3][1]}.json"
     path.write_bytes(path.read_bytes()[:100])
-    assert len(load_results(place / "out").records) == ITEMS - 1
+    assert len(load_results(place / "out").records) == RECORDS - 1
     assert timeless(run_small(place)) == timeless(first)
 
 
 def test_an_unreadable_image_is_a_failure_of_its_own_items(place: Path) -> None:
     (place / "pictures" / "broken.png").write_bytes(b"\x89PNG no more")
     results = run_small(place)
-    assert len(results.records) == ITEMS and {f.image for f in results.failures} == {"broken"}
+    assert len(results.records) == RECORDS and {f.image for f in results.failures} == {"broken"}
     assert all("broken.png: not an image" in f.reason for f in results.failures)
 
 
@@ -210,8 +247,8 @@ def test_a_checkout_around_an_installed_copy_is_not_taken_for_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    monkeypatch.setattr(harness, "__file__", str(tmp_path / "site-packages" / "experiments" / "harness.py"))
-    assert harness._commit() is None
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "site-packages" / "experiments" / "provenance.py"))
+    assert provenance.commit() is None
 
 
 def test_loading_finds_the_only_run_below_and_refuses_to_guess(place: Path) -> None:

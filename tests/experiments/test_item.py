@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ import pytest
 
 from baselines.classical import CLASSICAL
 from baselines.simulcast import Simulcast
+from baselines.single import SingleLayer
 from experiments import item as items
-from experiments.item import measure, plan
+from experiments.item import PREVIEW_SIDE, Wanted, measure, preview
 from experiments.metrics import psnr
-from experiments.record import Provenance
+from experiments.plan import plan
+from experiments.record import Provenance, join
+from layered.codec import LayeredCodec
 from layered.errors import LayeredError, OptionError
 from layered.image import load_image, resize8
+from layered.weights.store import save_codec
 from tests.experiments.small_run import QUALITIES, small_recipe, write_pictures
 
 PROVENANCE = Provenance("tests", None, "Linux", 1)
@@ -28,21 +34,19 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def keys(pictures: Path, **changes: Any) -> list[str]:
-    return [item.key for item in plan(small_recipe(pictures, **changes), PROVENANCE)]
-
-
-def test_a_plan_has_one_item_for_each_codec_quality_and_image(pictures: Path) -> None:
-    planned = plan(small_recipe(pictures), PROVENANCE)
-    assert len(planned) == len({item.key for item in planned}) == 2 * len(QUALITIES) * 2
-    assert [item.picture.name for item in planned[:2]] == ["p0", "p1"]
+    return [item.key for item in plan(small_recipe(pictures, **changes), PROVENANCE).items]
 
 
 def test_a_record_holds_what_the_files_say(pictures: Path) -> None:
-    item = next(item for item in plan(small_recipe(pictures), PROVENANCE) if item.quality == 30)
-    record, image = measure(item), load_image(pictures / "p0.png")
+    planned = plan(small_recipe(pictures), PROVENANCE)
+    entry = next(entry for entry in planned.entries if entry.quality == 30)
+    items = {item.key: item for item in planned.items}
+    pieces = [measure(items[key]).record for key in entry.keys]
+    record, image = join(entry.codec, entry.quality, pieces, entry.cumulative), load_image(pictures / "p0.png")
     codec = Simulcast(CLASSICAL["jpeg"])
     encoded = codec.encode(image, (0.5, 1.0), 30)
     decoded = codec.decode(encoded)
+    assert (record.codec, record.quality, record.image, record.scales) == ("simulcast jpeg", 30, "p0", (0.5, 1.0))
     assert record.files_sha256 == tuple(hashlib.sha256(file).hexdigest() for file in encoded.files)
     assert [(layer.width, layer.height) for layer in record.layers] == [(24, 16), (48, 32)]
     assert tuple(layer.bytes for layer in record.layers) == encoded.layer_bytes
@@ -50,15 +54,37 @@ def test_a_record_holds_what_the_files_say(pictures: Path) -> None:
     assert record.layers[1].bpp == 8 * sum(map(len, encoded.files)) / (48 * 32)
     assert record.layers[0].psnr == psnr(decoded[0], resize8(image, 24, 16))
     assert record.layers[1].psnr == psnr(decoded[1], image)
-    assert record.encode_seconds > 0 and record.decode_seconds > 0 and record.provenance == PROVENANCE
+    assert record.encode_seconds == sum(piece.encode_seconds for piece in pieces) > 0
+    assert record.decode_seconds > 0 and record.provenance.command == "tests"
+
+
+def test_previews_are_the_decoded_pictures_at_most_the_previews_side(pictures: Path) -> None:
+    item = plan(small_recipe(pictures), PROVENANCE).items[1]
+    (shown,) = measure(item).previews
+    assert load_image(io.BytesIO(shown)).shape == (32, 48, 3)
+    large = np.zeros((40, 2 * PREVIEW_SIDE, 3), np.uint8)
+    assert load_image(io.BytesIO(preview(large))).shape == (20, PREVIEW_SIDE, 3)
+    assert measure(replace(item, wanted=Wanted())).previews == ()
+
+
+def test_operations_are_those_of_decoding(pictures: Path, tiny_codec: LayeredCodec) -> None:
+    weights = str(pictures / "tiny.safetensors")
+    save_codec(tiny_codec, weights, "tiny", half=False)
+    codecs = [{"name": "layered", "codec": "layered", "weights": weights, "qualities": [1]}]
+    recipe = small_recipe(pictures, codecs=codecs, anchors=[], operations=True)
+    one, both = (
+        measure(plan(recipe.model_copy(update={"scales": scales}), PROVENANCE).items[0]).record.decode_operations
+        for scales in (((0.5,),), ((0.5, 1.0),))
+    )
+    assert one is not None and both is not None and both > 2 * one > 0
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"scales": [0.25, 1]},
+        {"scales": [0.25, 0.75]},
+        {"operations": True},
         {"ms_ssim": True},
-        {"codecs": [{"name": "simulcast jpeg", "codec": "single", "of": "jpeg", "qualities": QUALITIES}]},
         {"codecs": [{"name": "simulcast jpeg", "codec": "simulcast", "of": "avif", "qualities": QUALITIES}]},
     ],
 )
@@ -91,14 +117,14 @@ def test_a_quality_out_of_range_shows_before_any_work(pictures: Path) -> None:
 
 
 def test_a_codec_that_changes_during_the_run_is_caught(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    item = plan(small_recipe(pictures), PROVENANCE)[0]
+    item = plan(small_recipe(pictures), PROVENANCE).items[0]
     monkeypatch.setattr("PIL.__version__", "0.0")
-    with pytest.raises(LayeredError, match="changed after the run began"):
+    with pytest.raises(LayeredError, match="than when the run began"):
         measure(item)
 
 
 def test_a_codec_that_returns_another_size_is_caught(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = np.zeros((5, 5, 3), np.uint8)
-    monkeypatch.setattr(Simulcast, "decode", lambda self, encoded: (wrong, wrong))
-    with pytest.raises(LayeredError, match=r"decoded layers of sizes \(\(5, 5\), \(5, 5\)\) where"):
-        measure(plan(small_recipe(pictures), PROVENANCE)[0])
+    monkeypatch.setattr(SingleLayer, "decode", lambda self, encoded: (wrong,))
+    with pytest.raises(LayeredError, match=r"decoded layers of sizes \(\(5, 5\),\) where"):
+        measure(plan(small_recipe(pictures), PROVENANCE).items[0])

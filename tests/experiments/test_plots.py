@@ -16,7 +16,7 @@ from tests.experiments.small_run import QUALITIES
 
 def test_lines_go_through_the_averages_of_their_layer(small_results: Results) -> None:
     tables, axes = Tables(small_results), Figure().add_subplot()
-    assert plots._draw(axes, tables, 1) == []
+    assert plots._draw(axes, tables, 0, 1) == []
     assert [line.get_label() for line in axes.lines] == ["simulcast jpeg", "single webp"]
     for line in axes.lines:
         points = tables.points(str(line.get_label()), 1)
@@ -28,7 +28,7 @@ def test_lines_go_through_the_averages_of_their_layer(small_results: Results) ->
 def test_a_codec_without_a_curve_is_returned_by_name(small_results: Results) -> None:
     kept = tuple(r for r in small_results.records if (r.codec, r.quality) != ("single webp", QUALITIES[0]))
     axes = Figure().add_subplot()
-    assert plots._draw(axes, Tables(replace(small_results, records=kept)), 0) == ["single webp"]
+    assert plots._draw(axes, Tables(replace(small_results, records=kept)), 0, 0) == ["single webp"]
     assert len(axes.lines) == 1
 
 

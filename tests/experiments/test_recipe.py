@@ -73,7 +73,7 @@ def test_overrides_reach_every_level_with_their_types(tmp_path: Path) -> None:
         "codecs.1.of=avif", "anchors.0=single webp",
     )  # fmt: skip
     recipe = make_recipe(values(tmp_path), overrides)
-    assert (recipe.data.source, recipe.data.limit, recipe.scales) == (str(tmp_path), 3, (0.25, 1.0))
+    assert (recipe.data.source, recipe.data.limit, recipe.scales) == (str(tmp_path), 3, ((0.25, 1.0),))
     assert recipe.codecs[0].qualities == (5.0, (10.0, 20.0)) and recipe.codecs[1].of == "avif"
     assert recipe.ms_ssim and recipe.anchors == ("single webp",)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments.report import bd_grids, rd_grids, terminal_text, write_report
+from experiments.grids import bd_grids, rd_grids
+from experiments.report import terminal_text, write_report
 from experiments.results import Failure, Results, load_results
 from experiments.tables import RULES, Tables
 from tests.experiments.small_run import QUALITIES
@@ -52,7 +53,7 @@ def test_a_report_holds_tables_curves_csv_and_json(written: Results) -> None:
     report = (written.folder / "report.md").read_text()
     for words in ("rd_layer0.svg", "rd_layer1.svg", "BL x0.5", "EL1 x1", "optimize=True", *RULES):
         assert words in report
-    assert "single webp" in text and str(written.folder / "report.md") in text
+    assert "single webp" in text and str(written.folder / "report.html") in text
 
 
 def test_a_report_from_the_folder_is_the_same_to_the_byte(written: Results, copied: Results) -> None:
@@ -93,11 +94,11 @@ def test_absent_ms_ssim_is_explained(copied: Results) -> None:
 
 
 def test_failures_stand_in_the_terminal_and_in_the_report(copied: Results) -> None:
-    failures = tuple(Failure("single webp", 10.0, f"p{k}", "out of luck") for k in range(25))
+    failures = tuple(Failure("single webp", 10.0, f"p{k}", (0.5, 1.0), "out of luck") for k in range(25))
     text = write_report(replace(copied, failures=failures))
     for shown in (text, (copied.folder / "report.md").read_text()):
         assert "25 items have no record:" in shown and "and 5 more" in shown
-        assert "single webp, quality 10, p0: out of luck" in shown
+        assert "single webp, quality 10, p0, x0.5 x1: out of luck" in shown
 
 
 def test_without_anchors_the_terminal_shows_rates_and_distortions(copied: Results) -> None:
@@ -126,8 +127,9 @@ def test_json_follows_compressais_schema(written: Results) -> None:
 
 
 def test_curves_are_drawn_and_what_is_missing_is_named(copied: Results) -> None:
-    kept = tuple(r for r in copied.records if (r.codec, r.quality) != ("single webp", QUALITIES[0]))
-    write_report(replace(copied, records=kept))
+    kept = [r for r in copied.records if (r.codec, r.quality) != ("single webp", QUALITIES[0])]
+    keys = [copied.keys[copied.records.index(record)] for record in kept]
+    write_report(replace(copied, records=tuple(kept), keys=tuple(keys)))
     with Image.open(copied.folder / "rd_layer0.png") as picture:
         assert picture.width > 600 and len(picture.convert("RGB").getcolors(2**24) or ()) > 20
     assert "<svg" in (copied.folder / "rd_layer0.svg").read_text()[:1000]

@@ -19,9 +19,11 @@ RECORD = Record(
     quality=30.0,
     image="kodim01",
     image_sha256="0" * 64,
+    scales=(0.5, 1.0),
     layers=(LayerRecord(24, 16, 100, 2.0833, 31.5, None), LayerRecord(48, 32, 300, 1.5625, math.inf, 0.98)),
     encode_seconds=0.5,
     decode_seconds=0.25,
+    decode_operations=None,
     files_sha256=("1" * 64, "2" * 64),
     fingerprint={"pillow": "12"},
     provenance=Provenance("layered bench", None, "Linux", 1),
@@ -47,7 +49,7 @@ def test_records_are_strict_json(tmp_path: Path) -> None:
 def test_every_truncation_and_foreign_content_count_as_absent(tmp_path: Path) -> None:
     store = Store(tmp_path)
     whole = RECORD.to_json().encode()
-    other_schema = whole.replace(b'"schema": 1', b'"schema": 0')
+    other_schema = whole.replace(b'"schema": 2', b'"schema": 0')
     missing_field = whole.replace(b'"codec"', b'"kodek"')
     contents = [whole[:size] for size in range(0, len(whole) - 2, 7)]
     for content in [*contents, other_schema, missing_field, b"[]", b"3", b"null", b"\xff\xfe"]:

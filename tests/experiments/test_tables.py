@@ -32,10 +32,9 @@ def results_of(point: Point, images: tuple[str, ...] = ("a", "b"), **changes: An
             for image in images:
                 bpp, psnr = point(spec.name, index, image)
                 layer = LayerRecord(10, 10, 100, bpp, psnr, None)
-                records.append(
-                    Record("k", spec.name, quality, image, "", (layer, layer), 1.0, 2.0, (), {}, PROVENANCE)
-                )
-    return Results(Path("nowhere"), recipe, PROVENANCE, tuple(records), ())
+                where = ("", recipe.scales[0], (layer, layer))
+                records.append(Record("k", spec.name, quality, image, *where, 1.0, 2.0, None, (), {}, PROVENANCE))
+    return Results(Path("nowhere"), recipe, PROVENANCE, tuple(records), (("k",),) * len(records), ())
 
 
 def curves(codec: str, index: int, image: str) -> tuple[float, float]:

@@ -1,0 +1,112 @@
+"""How long a run will take, from a short trial of every codec on this machine."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.cluster import Where, available_cpus, run_all
+from experiments.harness import pending_items
+from experiments.item import Item, measure
+from experiments.plan import plan
+from experiments.provenance import command_line, machine
+from experiments.recipe import Recipe
+from experiments.record import Provenance
+from experiments.store import Store
+from layered.errors import LayeredError
+from layered.image import layer_sizes
+
+__all__ = ["Estimate", "describe", "estimate"]
+
+TRIAL_SIDE = 256
+"""Trials are made on the first image, shrunk to this side."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the items of one codec ask for.  seconds: of one process; None if the trial failed, `fault` says why."""
+
+    codec: str
+    items: int
+    megapixels: float
+    seconds: float | None
+    fault: str = ""
+
+
+def estimate(items: Sequence[Item]) -> tuple[Estimate, ...]:
+    """One estimate per codec: the time per pixel of a trial times the pixels of all layers of all its items.
+
+    Small pictures cost more per pixel, so that long runs rather end sooner.
+    """
+    sizes: dict[object, tuple[int, int]] = {}
+    for item in items:
+        if item.picture not in sizes:
+            try:
+                height, width = item.picture.load().shape[:2]
+            except LayeredError:
+                continue  # its items will fail at once
+            sizes[item.picture] = (width, height)
+    estimates = []
+    for method in dict.fromkeys(item.method for item in items):
+        own = [item for item in items if item.method == method and item.picture in sizes]
+        pixels = [_pixels(item, *sizes[item.picture]) for item in own]
+        per_pixel, fault = _trial(own[len(own) // 2]) if own else (0.0, "")
+        seconds = None if per_pixel is None else per_pixel * sum(pixels)
+        estimates.append(Estimate(method.label, len(own), sum(pixels) / 1e6, seconds, fault))
+    return tuple(estimates)
+
+
+def _pixels(item: Item, width: int, height: int) -> int:
+    return sum(w * h for w, h in layer_sizes(width, height, item.scales))
+
+
+def _trial(item: Item) -> tuple[float | None, str]:
+    """Seconds per pixel, or why there are none."""
+    side = min(TRIAL_SIDE, item.picture.longest_side or TRIAL_SIDE)
+    trial = replace(item, picture=replace(item.picture, longest_side=side))
+    here = Where(0, item.provenance.threads)
+    outcomes = run_all([trial, trial], measure, here)  # the first loads the weights and warms up
+    next(outcomes)
+    start = time.perf_counter()
+    outcome = next(outcomes)
+    seconds = time.perf_counter() - start
+    if outcome.value is None:
+        return None, outcome.reason or "no reason given"
+    return seconds / sum(layer.width * layer.height for layer in outcome.value.record.layers), ""
+
+
+def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str:
+    """What `experiments.harness.run` would do with these arguments, for people; writes nothing."""
+    provenance = Provenance(command_line(), None, machine(recipe.device), recipe.threads)
+    planned = plan(recipe, provenance)
+    pending = pending_items(planned.items, Store(Path(out) / recipe.name / "records"))
+    if workers is None:
+        workers = max(1, available_cpus() // recipe.threads)
+    console = Console(file=io.StringIO(), width=100, highlight=False, markup=False, color_system=None)
+    table = Table("codec", "items", "Mpixels", "one process", box=None, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    estimates = estimate(pending)
+    for entry in estimates:
+        shown = _duration(entry.seconds) if entry.seconds is not None else f"fails: {entry.fault}"
+        table.add_row(entry.codec, str(entry.items), f"{entry.megapixels:.1f}", shown)
+    console.print(table)
+    total = sum(entry.seconds or 0.0 for entry in estimates) / max(1, workers)
+    console.print(
+        f"{len(planned.items)} items for {len(planned.entries)} records, {len(pending)} of them to be measured; "
+        f"about {_duration(total)} with {max(1, workers)} processes"
+    )
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,0 +1,161 @@
+"""The tables of a report as text, before any layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from baselines.learned import LEARNED
+from experiments.export import quality_text
+from experiments.published import published_rates
+from experiments.recipe import Published
+from experiments.results import Results
+from experiments.tables import RULES, Cell, Tables, ladder_label
+from layered.errors import LayeredError
+from layered.weights.card import catalogue
+
+__all__ = ["Grid", "bd_grids", "codec_grid", "published_grids", "rd_grids"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as text: cells, and footnotes that cells refer to by [number]."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def bd_grids(tables: Tables) -> tuple[Grid, ...]:
+    """BD-rates with both aggregation rules in each cell.
+
+    Of a recipe with one ladder a table per anchor, codecs by layers; of one with several a table per anchor and
+    codec, ladders by layers.
+    """
+    grids = []
+    method = tables.results.recipe.bd_rate
+    several = len(tables.ladders) > 1
+    for anchor in tables.results.recipe.anchors:
+        codecs = [codec for codec in tables.codecs if codec != anchor]
+        parts = [(codec,) for codec in codecs] if several else [tuple(codecs)]
+        for part in parts:
+            notes: list[str] = []
+            rows = [
+                (ladder.label if several else codec, *_bd_cells(tables, anchor, codec, index, notes))
+                for codec in part
+                for index, ladder in enumerate(tables.ladders)
+            ]
+            who = f"of {part[0]} " if several else ""
+            title = f"BD-rate {who}in % of RGB PSNR ({method}) against {anchor}: {RULES[0]} / {RULES[1]}"
+            header = ("scales" if several else "codec", *_layer_names(tables))
+            filled = tuple((*row, *("",) * (len(header) - len(row))) for row in rows)
+            grids.append(Grid(title, header, filled, tuple(notes)))
+    return tuple(grids)
+
+
+def rd_grids(tables: Tables, ladder: int = 0) -> tuple[Grid, ...]:
+    """One table per layer of a ladder: the averages of every codec at every quality."""
+    grids = []
+    counted = tables.results.recipe.operations
+    columns = ["codec", "quality", "images", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s"]
+    header = tuple(columns + ["decode Gop"] * counted)
+    for layer, label in enumerate(tables.ladders[ladder].layers):
+        rows: list[tuple[str, ...]] = []
+        notes: list[str] = []
+        for codec in tables.codecs:
+            try:
+                points = tables.points(codec, layer, ladder)
+            except LayeredError as error:
+                rows.append((codec, *("-",) * (len(header) - 2), _mark(str(error), notes)))
+                continue
+            for p in points:
+                missing = _no_similarity(tables)
+                similarity = f"{p.ms_ssim:.4f}" if p.ms_ssim is not None else _mark(missing, notes)
+                values = [f"{p.bpp:.4f}", f"{p.psnr:.2f}", similarity]
+                values += [f"{p.encode_seconds:.3f}", f"{p.decode_seconds:.3f}"]
+                if counted:
+                    values.append(f"{(p.decode_operations or 0) / 1e9:.1f}")
+                rows.append((codec, quality_text(p.quality), str(p.images), *values))
+        grids.append(Grid(f"{label}: means over the images", header, tuple(rows), tuple(notes)))
+    return tuple(grids)
+
+
+def published_grids(tables: Tables) -> tuple[Grid, ...]:
+    """Our BD-rates beside the published ones, cell by cell; a table per codec that the recipe pairs with a paper's."""
+    wanted = tables.results.recipe.published
+    if wanted is None:
+        return ()
+    rates = published_rates(wanted.paper)
+    notes = (f"Published: {rates.source}; {rates.training}; {rates.rule}.", *_budgets(tables.results, wanted))
+    grids = []
+    for test, paper_test in wanted.names.items():
+        anchors = [(ours, theirs) for ours, theirs in wanted.names.items() if ours != test]
+        rows: dict[str, tuple[str, ...]] = {}
+        for index, ladder in enumerate(tables.ladders):
+            for layer in range(len(ladder.scales)):
+                scales = ladder.scales[: layer + 1]  # what lies above does not matter
+                found = [rates.find(wanted.data, paper_test, theirs, scales) for _, theirs in anchors]
+                if any(value is not None for value in found):
+                    ours = [tables.bd_cell(anchor, test, layer, RULES[0], index).value for anchor, _ in anchors]
+                    cells = [_beside(*pair) for pair in zip(ours, found, strict=True)]
+                    rows.setdefault(label := ladder_label(scales), (label, *cells))
+        if rows:
+            title = f"BD-rate of {test} in %, ours ({RULES[0]}) | published, against"
+            grids.append(Grid(title, ("top layer of", *(ours for ours, _ in anchors)), tuple(rows.values()), notes))
+    return tuple(grids)
+
+
+def codec_grid(results: Results) -> Grid:
+    """What each row of the other tables is."""
+    rows = []
+    made = {record.codec: record.fingerprint for record in results.records}
+    for spec in results.recipe.codecs:
+        depends = "; ".join(f"{key} {value}" for key, value in made.get(spec.name, {}).items())
+        qualities = ", ".join(map(quality_text, spec.qualities))
+        rows.append((spec.name, spec.codec, spec.picture, spec.weights or "", qualities, depends))
+    header = ("name", "codec", "of", "weights", "qualities", "depends on")
+    return Grid("What each row is", header, tuple(rows))
+
+
+def _bd_cells(tables: Tables, anchor: str, codec: str, ladder: int, notes: list[str]) -> list[str]:
+    return [
+        " / ".join(_cell_text(tables.bd_cell(anchor, codec, layer, rule, ladder), notes) for rule in RULES)
+        for layer in range(len(tables.ladders[ladder].scales))
+    ]
+
+
+def _layer_names(tables: Tables) -> tuple[str, ...]:
+    if len(tables.ladders) == 1:
+        return tables.ladders[0].layers
+    most = max(len(ladder.scales) for ladder in tables.ladders)
+    return tuple("BL" if layer == 0 else f"EL{layer}" for layer in range(most))
+
+
+def _cell_text(cell: Cell, notes: list[str]) -> str:
+    marks = "".join(f" {_mark(note, notes)}" for note in cell.notes)
+    return (f"{cell.value:+.2f}" if cell.value is not None else "none") + marks
+
+
+def _beside(ours: float | None, published: float | None) -> str:
+    values = [f"{value:+.2f}" if value is not None else "none" for value in (ours, published)]
+    return " | ".join(values) if published is not None else values[0] + " | not given"
+
+
+def _mark(note: str, notes: list[str]) -> str:
+    if note not in notes:
+        notes.append(note)
+    return f"[{notes.index(note) + 1}]"
+
+
+def _no_similarity(tables: Tables) -> str:
+    if not tables.results.recipe.ms_ssim:
+        return "MS-SSIM: switched off in the recipe"
+    return "MS-SSIM: not defined for pictures with a side below 161 pixels"
+
+
+def _budgets(results: Results, wanted: Published) -> list[str]:
+    """What training our rows cost, by their weights, as far as these are bundled."""
+    specs = {spec.name: spec for spec in results.recipe.codecs}
+    rows = [specs[name] for name in wanted.names]
+    names = dict.fromkeys(spec.weights or LEARNED.get(spec.picture or "mean-scale") for spec in rows)
+    return [f"Ours, {entry.name}: {entry.budget}." for entry in catalogue() if entry.name in names]

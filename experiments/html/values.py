@@ -1,0 +1,169 @@
+"""What the page shows in numbers: averages, BD-rates of every codec against every other, and what they mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from experiments.bdrate import Curve
+from experiments.export import quality_text
+from experiments.grids import Grid, codec_grid, published_grids
+from experiments.metrics import MS_SSIM_MIN_SIDE
+from experiments.results import Results
+from experiments.tables import RULES, Cell, Tables, ladder_label
+from layered.errors import LayeredError
+
+__all__ = ["RememberingTables", "finite", "page_values"]
+
+
+class RememberingTables(Tables):
+    """Tables that compute no BD-rate twice.
+
+    Sets of scales share layers: those below the first difference.  They are known by their numbers, not by
+    their scales, so nothing is assumed of the codecs.
+    """
+
+    def __init__(self, results: Results) -> None:
+        super().__init__(results)
+        self._complete: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._curves: dict[tuple[str, int, tuple[str, ...]], Curve | LayeredError] = {}
+        self._cells: dict[tuple[str, str, str, int, int], Cell] = {}
+        self._contents: dict[tuple[object, ...], int] = {}
+        self._content_of: dict[tuple[str, int, int], int] = {}
+
+    def complete(self, codec: str, ladder: int = 0) -> tuple[str, ...]:
+        if (codec, ladder) not in self._complete:
+            self._complete[codec, ladder] = super().complete(codec, ladder)
+        return self._complete[codec, ladder]
+
+    def curve(self, codec: str, where: tuple[int, int], images: Sequence[str]) -> Curve:
+        key = (codec, self._content(codec, *where), tuple(images))
+        if key not in self._curves:
+            try:
+                self._curves[key] = super().curve(codec, where, images)
+            except LayeredError as error:
+                self._curves[key] = error
+        found = self._curves[key]
+        if isinstance(found, LayeredError):
+            raise found
+        return found
+
+    def bd_cell(self, anchor: str, test: str, layer: int, rule: str, ladder: int = 0) -> Cell:
+        key = (rule, anchor, test, self._content(anchor, ladder, layer), self._content(test, ladder, layer))
+        if key not in self._cells:
+            self._cells[key] = super().bd_cell(anchor, test, layer, rule, ladder)
+        return self._cells[key]
+
+    def _content(self, codec: str, ladder: int, layer: int) -> int:
+        """A number that is the same for two layers of a codec whose images, rates and PSNR are all the same."""
+        place = (codec, ladder, layer)
+        if place not in self._content_of:
+            images = self.complete(codec, ladder)
+            records = [self.record(codec, q, i, ladder) for q, i in product(self._qualities[codec], images)]
+            layers = [record.layers[layer] for record in records if record is not None]
+            numbers = (images, *((entry.bpp, entry.psnr) for entry in layers))
+            self._content_of[place] = self._contents.setdefault(numbers, len(self._contents))
+        return self._content_of[place]
+
+
+def page_values(tables: Tables) -> dict[str, Any]:
+    """All but the pictures.  Numbers are shortened to what can be seen."""
+    results, recipe = tables.results, tables.results.recipe
+    pictures = list(dict.fromkeys(spec.of or spec.name for spec in recipe.codecs))
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "facts": _facts(results),
+        "method": recipe.bd_rate,
+        "rules": RULES,
+        "anchors": [tables.codecs.index(name) for name in recipe.anchors],
+        "codecs": [
+            {"name": spec.name, "kind": spec.codec, "colour": pictures.index(spec.of or spec.name)}
+            for spec in recipe.codecs
+        ],
+        "ladders": [{"label": ladder.label, "layers": ladder.layers} for ladder in tables.ladders],
+        "points": [
+            [[_points(tables, codec, layer, index) for codec in tables.codecs] for layer in range(len(ladder.scales))]
+            for index, ladder in enumerate(tables.ladders)
+        ],
+        "noSimilarity": "" if recipe.ms_ssim else "switched off in the recipe",
+        "minSide": MS_SSIM_MIN_SIDE,
+        "rates": _rates(tables),
+        "failures": [
+            [failure.codec, quality_text(failure.quality), failure.image, ladder_label(failure.scales), failure.reason]
+            for failure in results.failures
+        ],
+        "grids": [_grid(grid) for grid in (*published_grids(tables), codec_grid(results))],
+    }
+
+
+def finite(value: float | None, digits: int) -> float | str | None:
+    """A number with that many significant digits, or `inf` as text, which JSON lacks."""
+    if value is None or math.isfinite(value):
+        return None if value is None else float(f"{value:.{digits}g}")
+    return "inf"
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    recipe, provenance = results.recipe, results.provenance
+    size = f", shrunk to at most {recipe.data.longest_side} a side" if recipe.data.longest_side else ""
+    return [
+        ("Images", f"{len(results.images())} of {Path(recipe.data.source).name}{size}"),
+        ("Measured", f"{len(results.records):,} records, {len(results.failures) or 'none'} missing"),
+        ("Command", provenance.command),
+        ("Commit", provenance.commit or "unknown"),
+        ("Machine", f"{provenance.machine}; {recipe.threads} thread{'s' * (recipe.threads > 1)} per process"),
+    ]
+
+
+def _points(tables: Tables, codec: str, layer: int, ladder: int) -> dict[str, Any]:
+    """Averages in order of rate, or why there are none."""
+    try:
+        points = sorted(tables.points(codec, layer, ladder), key=lambda point: point.bpp)
+    except LayeredError as error:
+        nothing = not tables.complete(codec, ladder)
+        return {"why": "no image was measured at all qualities" if nothing else str(error)}
+    return {
+        "images": points[0].images,
+        "at": [
+            [quality_text(p.quality), finite(p.bpp, 6), finite(p.psnr, 6), finite(p.ms_ssim, 6),
+             finite(p.encode_seconds, 4), finite(p.decode_seconds, 4)]
+            for p in points
+        ],
+    }  # fmt: skip
+
+
+def _rates(tables: Tables) -> dict[str, Any]:
+    """BD-rates as [ladder][layer][rule][anchor][codec], None where there is none.
+
+    notes: by `ladder.layer.rule.anchor.codec`, numbers of texts.
+    """
+    texts: dict[str, int] = {}
+    notes: dict[str, list[int]] = {}
+    codecs = list(enumerate(tables.codecs))
+
+    def number(at: tuple[int, int, int], anchor: tuple[int, str], test: tuple[int, str]) -> float | None:
+        ladder, layer, rule = at
+        if anchor == test:
+            return None
+        cell = tables.bd_cell(anchor[1], test[1], layer, RULES[rule], ladder)
+        if cell.notes:
+            key = ".".join(map(str, (*at, anchor[0], test[0])))
+            notes[key] = [texts.setdefault(note, len(texts)) for note in cell.notes]
+        return None if cell.value is None else round(cell.value, 2)
+
+    table = [
+        [
+            [[[number((k, layer, rule), a, t) for t in codecs] for a in codecs] for rule in range(len(RULES))]
+            for layer in range(len(ladder.scales))
+        ]
+        for k, ladder in enumerate(tables.ladders)
+    ]
+    return {"table": table, "notes": notes, "texts": list(texts)}
+
+
+def _grid(grid: Grid) -> dict[str, Any]:
+    return {"title": grid.title, "header": grid.header, "rows": grid.rows, "notes": grid.notes}

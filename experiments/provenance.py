@@ -1,0 +1,56 @@
+"""Where and how something was measured."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from experiments.cluster import available_cpus
+
+__all__ = ["command_line", "commit", "machine"]
+
+
+def command_line() -> str:
+    """The command line as a user would type it, without the place of the program."""
+    program = Path(sys.argv[0])
+    return " ".join([program.parent.name if program.name == "__main__.py" else program.name, *sys.argv[1:]])
+
+
+def commit() -> str | None:
+    """The commit of the checkout that this code lies in, with "+" where files differ from it."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        # An installed copy may lie inside somebody else's repository, whose commit would say nothing.
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+            return None
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        return _git(root, "rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+@cache
+def machine(device: str) -> str:
+    """The kind of this machine: system, processor, CPUs that may be used, and the GPU if `device` is one."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    kind = f"{platform.system()} {platform.machine()}, {name}, {available_cpus()} CPUs"
+    if device.startswith("cuda"):
+        import torch
+
+        kind += f", {torch.cuda.get_device_name(device)}"
+    return kind
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ("git", "-C", str(root), *arguments)
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()

@@ -1,0 +1,49 @@
+"""Estimates: everything that would be measured, and nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.estimate import describe, estimate
+from experiments.harness import run
+from experiments.plan import plan
+from experiments.record import Provenance
+from layered.image import load_image, save_image
+from tests.experiments.small_run import QUALITIES, small_recipe, write_pictures
+
+PROVENANCE = Provenance("tests", None, "Linux", 1)
+ITEMS = 2 * len(QUALITIES) * 2 * 2
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "pictures")
+
+
+def test_an_estimate_counts_the_items_and_pixels_of_every_codec(pictures: Path) -> None:
+    estimates = estimate(plan(small_recipe(pictures), PROVENANCE).items)
+    assert [entry.codec for entry in estimates] == ["single jpeg", "single webp"]
+    for entry in estimates:
+        assert entry.items == ITEMS // 2 and entry.seconds is not None and entry.seconds > 0
+        assert entry.megapixels * 1e6 == pytest.approx(len(QUALITIES) * 2 * (48 * 32 + 24 * 16))
+
+
+def test_a_dry_run_writes_nothing_and_leaves_out_what_is_done(pictures: Path, tmp_path: Path) -> None:
+    recipe = small_recipe(pictures)
+    assert f"{ITEMS} items for {ITEMS // 2} records, {ITEMS} of them to be measured" in describe(recipe, tmp_path)
+    assert not (tmp_path / "small").exists()
+    run(recipe, tmp_path, workers=0, progress=False)
+    save_image(load_image(pictures / "p0.png")[::-1], pictures / "p2.png")
+    assert f"{ITEMS * 3 // 2} items for 24 records, {ITEMS // 2} of them to be measured" in describe(recipe, tmp_path)
+
+
+def test_a_codec_that_fails_its_trial_is_named_with_the_reason(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no\nmore paper")
+
+    monkeypatch.setattr("baselines.classical.PillowCodec.encode", broken)
+    assert "fails: ValueError: no more paper" in describe(small_recipe(pictures), tmp_path)
