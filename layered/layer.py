@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from layered.rounding import Rounding
 
-__all__ = ["Coded", "Context", "Latents", "Layer", "in_double"]
+__all__ = ["Coded", "Context", "Latents", "Layer", "in_double", "in_order"]
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,21 @@ class Layer(nn.Module, ABC):
         """The inverse of `write`: the same quantised latents, or CorruptStream."""
 
 
+def in_order(tensor: Tensor) -> Tensor:
+    """The same values in PyTorch's usual order of memory.
+
+    Kernels choose how they add up by the order they find, and the encoder's tensors come in another than the
+    decoder's.
+    """
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
 def in_double(module: nn.Module, *inputs: Any) -> Tensor:
-    """`module(*inputs)` computed in float64: its parameters and float tensors among the inputs are widened."""
+    """`module(*inputs)` computed in float64: parameters, and float tensors among the inputs, are widened."""
     state = {name: _widen(value) for name, value in (*module.named_parameters(), *module.named_buffers())}
     result: Tensor = torch.func.functional_call(module, state, tuple(_widen(value) for value in inputs))
     return result
 
 
 def _widen(value: Any) -> Any:
-    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
+    return in_order(value.double()) if isinstance(value, Tensor) and value.is_floating_point() else value

@@ -1,0 +1,64 @@
+"""Transforms round alike whatever the threads and the order in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from layered.base.transforms import SteadyDeconvolution
+from layered.layer import in_double, in_order
+
+SIZES = [
+    (96, 64, 7, 10), (96, 64, 13, 20), (64, 64, 52, 78), (64, 64, 44, 64), (64, 3, 40, 56), (5, 7, 1, 1), (5, 7, 3, 1),
+]  # fmt: skip
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def deconvolution(into: int, out: int) -> SteadyDeconvolution:
+    torch.manual_seed(0)
+    return SteadyDeconvolution(into, out, 5, stride=2, padding=2, output_padding=1)
+
+
+@pytest.mark.parametrize(("into", "out", "height", "width"), SIZES)
+@torch.inference_mode()
+def test_a_deconvolution_is_pytorchs_but_the_same_on_every_number_of_threads(
+    into: int, out: int, height: int, width: int, threads: None
+) -> None:
+    module = deconvolution(into, out)
+    x = torch.randn(1, into, height, width)
+    found = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        found.append(module(x))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    expected = nn.ConvTranspose2d.forward(module.double(), x.double())
+    assert found[0].shape == expected.shape and (found[0] - expected).abs().max() < 1e-5
+
+
+def test_gradients_and_other_shapes_of_deconvolutions_stay_pytorchs() -> None:
+    module, x = deconvolution(4, 3), torch.randn(2, 4, 5, 6)
+    assert torch.equal(module(x), nn.ConvTranspose2d.forward(module, x))
+    other = nn.ConvTranspose2d(4, 3, 3)
+    with torch.inference_mode():
+        expected = other(x)
+        other.__class__ = SteadyDeconvolution
+        assert torch.equal(other(x), expected)
+
+
+@pytest.mark.parametrize("size", [(1, 64, 6, 4), (1, 64, 1, 1), (1, 64, 1, 5)])
+def test_doubled_modules_do_not_see_the_order_of_their_inputs_in_memory(size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.ConvTranspose2d(64, 48, 5, 2, 2, 1), nn.LeakyReLU(), nn.Conv2d(48, 32, 3, padding=1))
+    x = torch.randn(size)
+    last = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    assert torch.equal(in_double(module, x), in_double(module, last))
+    assert in_order(last).stride() == torch.empty(size).stride()
