@@ -62,8 +62,9 @@ class TrainingRecipe(Strict):
 
     start: parts of the model, as in `base` or `enhancement.predictor`, or `all`, and the state.pt, weights file or
     bundled weights that each is taken from before training.  only: names of the phases to run, all by default.
-    precision: Lightning Fabric's name, for example 32-true or bf16-mixed; entropy models stay in float32.  devices, nodes, strategy, accelerator: as Fabric takes them.  threads:
-    torch threads of each process, 0 leaves torch's own choice.
+    precision: Lightning Fabric's name, for example 32-true or bf16-mixed; entropy models stay in float32.
+    devices, nodes, strategy, accelerator: as Fabric takes them.  threads: torch threads of each process, 0 leaves
+    torch's own choice.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
