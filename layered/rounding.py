@@ -61,17 +61,24 @@ class Noise:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Noise for the rate, straight-through rounding for the distortion (Minnen and Singh 2020)."""
+    """Noise for the rate, straight-through rounding for the distortion (Minnen and Singh 2020).
+
+    share: (rank, world) of a process that holds every world-th sample of a batch, beginning with the rank-th.
+    The noise is drawn for the whole batch, and so does not depend on how many processes share it.
+    """
 
     generator: torch.Generator
+    share: tuple[int, int] = (0, 1)
     exact: bool = False
 
     def __call__(self, centred: Tensor) -> tuple[Tensor, Tensor]:
         values = centred + (torch.round(centred) - centred).detach()
-        return values, centred + uniform_like(centred, self.generator)
+        return values, centred + uniform_like(centred, self.generator, self.share)
 
 
-def uniform_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
+def uniform_like(tensor: Tensor, generator: torch.Generator, share: tuple[int, int] = (0, 1)) -> Tensor:
     """Uniform noise in [-1/2, 1/2) of the shape, type and device of `tensor`, drawn on the generator's device."""
-    noise = torch.rand(tensor.shape, generator=generator, device=generator.device, dtype=tensor.dtype)
+    rank, world = share
+    shape = (len(tensor) * world, *tensor.shape[1:])
+    noise = torch.rand(shape, generator=generator, device=generator.device, dtype=tensor.dtype)[rank::world]
     return noise.to(tensor.device) - 0.5

@@ -44,15 +44,16 @@ class CropSource:
     def __init__(self, pictures: Sequence[Tensor], device: torch.device | str = "cpu") -> None:
         self.pictures = [picture.to(device) for picture in pictures]
 
-    def draw(self, generator: torch.Generator, count: int, side: int) -> Tensor:
+    def draw(self, generator: torch.Generator, count: int, side: int, share: tuple[int, int] = (0, 1)) -> Tensor:
         """`count` crops of side x side pixels: float [count, 3, side, side] in [0, 1].
 
-        Only pictures that are large enough take part.  Raises ImageError if there is none.
+        Only pictures that are large enough take part.  share: (rank, world) to get every world-th of these
+        crops, beginning with the rank-th.  Raises ImageError if no picture is large enough.
         """
         large = [p for p in self.pictures if min(p.shape[-2:]) >= side]
         if not large:
             raise ImageError(f"no training picture has both sides of at least {side} pixels")
-        draws = torch.rand(count, 4, generator=generator).tolist()
+        draws = torch.rand(count, 4, generator=generator)[share[0] :: share[1]].tolist()
         crops = []
         for which, down, across, mirror in draws:
             picture = large[int(which * len(large))]

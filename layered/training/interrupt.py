@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -11,15 +12,18 @@ __all__ = ["Deferred"]
 
 
 class Deferred:
-    """While entered, the first Ctrl-C or SIGTERM is only noted; a second one acts at once.
+    """While entered, the first Ctrl-C or SIGTERM is only noted; one that comes ECHO seconds later acts at once.
 
     The caller asks `pending` at points where it can stop, saves, and calls `deliver`.  Outside the main thread,
     where Python delivers no signals, it does nothing; a signal that is ignored, as Ctrl-C is by what a script
     starts in the background, stays ignored.
     """
 
+    ECHO = 1.0  # launchers pass on to their processes what a terminal has sent to all of them
+
     def __init__(self) -> None:
         self.pending: int | None = None
+        self._noted = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Deferred:
@@ -33,15 +37,16 @@ class Deferred:
     ) -> None:
         self._restore()
 
-    def deliver(self) -> None:
-        """Let the signal that was noted act as it would have."""
+    def deliver(self, number: int) -> None:
+        """Let the signal that this or another process has noted act as it would have."""
         self._restore()
-        if self.pending is not None:
-            signal.raise_signal(self.pending)
+        signal.raise_signal(number)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.pending = number
-        self._restore()
+        if self.pending is None:
+            self.pending, self._noted = number, time.monotonic()
+        elif time.monotonic() - self._noted > self.ECHO:
+            self.deliver(number)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from layered.base.transforms import load_resized, rebuild_tables
 from layered.codec import LayeredCodec
@@ -83,6 +84,7 @@ class Run:
             self.seconds, self.first, self.step = state.seconds, state.phase, state.step
             self.optimiser_state = state.optimiser
 
+        self._require_agreement()
         if self.fabric.is_global_zero:
             self.log.cut(0 if state is None else state.logged)
 
@@ -128,26 +130,53 @@ class Run:
                 progress.update(bar, completed=done, last=_short(log))
                 if (done % self.recipe.log_every == 0 or done == phase.steps) and self.fabric.is_global_zero:
                     self.log.add({"phase": phase.name, "step": done, "seconds": round(self.seconds, 1), **log})
-                if interrupt.pending or time.monotonic() - saved > self.recipe.checkpoint_seconds:
+                stop = self._agreed(interrupt.pending)
+                if stop or time.monotonic() - saved > self.recipe.checkpoint_seconds:
                     self._save(index, done, optimiser)
                     saved = time.monotonic()
-                if interrupt.pending:
-                    interrupt.deliver()
+                if stop:
+                    self.fabric.barrier()  # a launcher kills all processes once it sees one of them end
+                    interrupt.deliver(stop)
         for module in objective.trained_modules():
             rebuild_tables(module)
         self._save(index + 1, 0, None)
 
     def _descend(self, module: Any, wrapped: Any, objective: Objective, phase: Phase, step: int) -> dict[str, float]:
-        draw = draw_step(phase, self.source, self.codec.quality_range, self.recipe.seed, step,
-                         self.fabric.global_rank, self.fabric.world_size)  # fmt: skip
+        share = (self.fabric.global_rank, self.fabric.world_size)
+        draw = draw_step(phase, self.source, self.codec.quality_range, self.recipe.seed, step, share)
         for group in wrapped.param_groups:
             group["lr"] = learning_rate(phase, step)
-        loss, log = module(draw)
+        loss, means = module(draw)
         wrapped.zero_grad()
         self.fabric.backward(loss)
         torch.nn.utils.clip_grad_norm_(objective.trained(), phase.clip)
         wrapped.step()
-        return {"loss": float(loss.detach()), **log}
+        return objective.told(draw, self._means({"loss": loss.detach(), **means}))
+
+    def _means(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Means over one process's samples -> means over the global batch; all hold equally many."""
+        if self.fabric.world_size == 1:
+            return {name: float(value) for name, value in values.items()}
+        means = self._gathered(torch.stack([value.double() for value in values.values()])).mean(0)
+        return dict(zip(values, means.tolist(), strict=True))
+
+    def _agreed(self, pending: int | None) -> int | None:
+        """The signal that any process has noted, so that all stop after the same step."""
+        if self.fabric.world_size == 1:
+            return pending
+        return int(self._gathered(torch.tensor([pending or 0])).max()) or None
+
+    def _require_agreement(self) -> None:
+        """Raise RecipeError, in every process, unless all have found the same state and pictures."""
+        found = self._gathered(torch.tensor([self.first, self.step, int(self.pictures[:12], 16)]))
+        if bool((found != found[0]).any()):
+            raise RecipeError("the processes see different states or pictures: --out and data must be shared by all")
+
+    def _gathered(self, values: Tensor) -> Tensor:
+        """The values [n] of every process, [processes, n]."""
+        gathered = self.fabric.all_gather(values.to(self.fabric.device))
+        assert isinstance(gathered, Tensor)
+        return gathered.view(-1, len(values))
 
     def _save(self, phase: int, step: int, optimiser: torch.optim.Optimizer | None) -> None:
         if self.fabric.is_global_zero:

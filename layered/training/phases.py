@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -27,13 +28,16 @@ __all__ = ["Draw", "Objective", "draw_step", "learning_rate", "prepare"]
 class Draw:
     """All randomness of one step: crops [B, 3, P, P], layer sides in pixels, quality, seed of the noise.
 
+    share: (rank, world), which part of the global batch the crops are; the noise is drawn for all of it.
     Not a dataclass, because Fabric would reach into one and round the crops to its own precision.
     """
 
-    __slots__ = ("crops", "noise", "quality", "sides")
+    __slots__ = ("crops", "noise", "quality", "share", "sides")
 
-    def __init__(self, crops: Tensor, sides: tuple[int, ...], quality: float, noise: int) -> None:
-        self.crops, self.sides, self.quality, self.noise = crops, sides, quality, noise
+    def __init__(
+        self, crops: Tensor, sides: tuple[int, ...], quality: float, noise: int, share: tuple[int, int] = (0, 1)
+    ) -> None:
+        self.crops, self.sides, self.quality, self.noise, self.share = crops, sides, quality, noise, share
 
 
 def draw_step(
@@ -42,12 +46,12 @@ def draw_step(
     qualities: tuple[float, float],
     seed: int,
     step: int,
-    rank: int = 0,
-    world: int = 1,
+    share: tuple[int, int] = (0, 1),
 ) -> Draw:
     """The randomness of step `step`: a function of the arguments alone, so that a resumed run repeats it.
 
-    Every process draws the global batch and keeps its share; only the noise differs between ranks.
+    share: (rank, world) of this process.  Everything is drawn for the global batch, so that the processes
+    together see what one alone would.
     """
     start = zlib.crc32(f"{seed}/{phase.name}/{step}".encode())
     generator = torch.Generator().manual_seed(start)
@@ -57,11 +61,11 @@ def draw_step(
     quality = qualities[0] + draws[-1] * (qualities[1] - qualities[0])
     # One scale: crop wide and shrink, so that the layer always has `patch` pixels a side.
     crop = phase.patch if len(sides) > 1 or phase.kind == "predictor" else round(phase.patch**2 / sides[0])
-    crops = source.draw(generator, phase.batch, crop)
+    crops = source.draw(generator, phase.batch, crop, share)
     if crop != phase.patch:
         crops, sides = downscale(crops, phase.patch, phase.patch), (phase.patch,)
-    noise = zlib.crc32(f"{seed}/{phase.name}/{step}/noise/{rank}".encode())
-    return Draw(crops[rank::world], sides, quality, noise)
+    noise = zlib.crc32(f"{seed}/{phase.name}/{step}/noise/0".encode())
+    return Draw(crops, sides, quality, noise, share)
 
 
 def learning_rate(phase: Phase, step: int) -> float:
@@ -103,31 +107,40 @@ class Objective(nn.Module):
             parts |= {f"codec.enhancement.{name}.": part for name, part in self.codec.enhancement.named_children()}
         return [part for name, part in parts.items() if name.startswith(_TRAINED[self.phase.kind])]
 
-    def forward(self, draw: Draw) -> tuple[Tensor, dict[str, float]]:
-        """Loss of one batch, and what to log: bpp and PSNR (dB) of every layer, or the L1 in 8-bit levels."""
+    def forward(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of the batch, and what it is made of: bpp and MSE of every layer; all are means over samples."""
         if self.phase.kind == "predictor":
             return self._prediction(draw)
         originals = [downscale(draw.crops, side, side) for side in draw.sides]
         noise = torch.Generator(originals[0].device).manual_seed(draw.noise)
-        outputs = self.codec(originals, [draw.quality] * len(originals), Mixed(noise))
+        outputs = self.codec(originals, [draw.quality] * len(originals), Mixed(noise, draw.share))
         weight = lambda_at(self.codec.spec.lambdas, draw.quality) * 255**2
         loss = torch.zeros((), device=draw.crops.device)
-        log = {"quality": draw.quality}
+        means: dict[str, Tensor] = {}
         for k, output in enumerate(outputs):
             mse = F.mse_loss(output.reconstruction.float(), output.original)
             bpp = output.bits.mean() / (output.original.shape[-2] * output.original.shape[-1])
             if k > 0 or self.phase.kind == "base":
                 loss = loss + bpp + weight * mse
-            log[f"bpp{k}"] = float(bpp.detach())
-            log[f"psnr{k}"] = -10 * math.log10(max(float(mse.detach()), 1e-10))
-        return loss, log
+            means |= {f"bpp{k}": bpp.detach(), f"mse{k}": mse.detach()}
+        return loss, means
 
-    def _prediction(self, draw: Draw) -> tuple[Tensor, dict[str, float]]:
+    def told(self, draw: Draw, means: Mapping[str, float]) -> dict[str, float]:
+        """What to log of `loss` and the other means over the global batch: PSNR in dB, L1 in 8-bit levels."""
+        log = {"loss": means["loss"]}
+        if self.phase.kind == "predictor":
+            return log | {"scale": draw.crops.shape[-1] / draw.sides[0], "l1": 255 * means["loss"]}
+        log["quality"] = draw.quality
+        for k in range(len(draw.sides)):
+            log[f"bpp{k}"] = means[f"bpp{k}"]
+            log[f"psnr{k}"] = -10 * math.log10(max(means[f"mse{k}"], 1e-10))
+        return log
+
+    def _prediction(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         assert self.codec.enhancement is not None
         lower = downscale(draw.crops, draw.sides[0], draw.sides[0])
         side = draw.crops.shape[-1]
-        loss = F.l1_loss(self.codec.enhancement.predictor(lower, side, side).float(), draw.crops)
-        return loss, {"scale": side / draw.sides[0], "l1": 255 * float(loss.detach())}
+        return F.l1_loss(self.codec.enhancement.predictor(lower, side, side).float(), draw.crops), {}
 
 
 _TRAINED = {

@@ -6,32 +6,11 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from experiments.benchmarks.direct_liff import direct
 from layered.enhancement.liff import INITS, LIFF
 from layered.errors import OptionError
 
 side = st.integers(1, 11)
-
-
-def plain(model: LIFF, image: Tensor, height: int, width: int) -> Tensor:
-    """The paper's order of work: unfold, pick the nearest cell, form every pixel's filter, apply it."""
-    features = model.encoder(image)
-    batch, channels, h, w = features.shape
-    unfolded = F.unfold(features, 3, padding=1).view(batch, channels * 9, h, w)
-    pixels = []
-    for i in range(height):
-        for j in range(width):
-            ci, cj = (2 * i + 1) * h // (2 * height), (2 * j + 1) * w // (2 * width)
-            dy = ((2 * i + 1) * h - (2 * ci + 1) * height) / height
-            dx = ((2 * j + 1) * w - (2 * cj + 1) * width) / width
-            extra = image.new_tensor([dy, dx, 2 * h / height, 2 * w / width]).expand(batch, 4)
-            pixels.append(torch.cat((unfolded[:, :, ci, cj], extra), 1))
-    x = torch.stack(pixels, 1)
-    neighbourhood, hidden = x[:, :, :-4], F.relu(model.first(x))
-    for layer in model.middle:
-        hidden = F.relu(layer(hidden))
-    filters = model.last(hidden).view(batch, height * width, channels * 9, 3)
-    answer: Tensor = neighbourhood[:, :, None] @ filters
-    return answer.view(batch, height, width, 3).permute(0, 3, 1, 2)
 
 
 def small(init: str = "default", **options: int) -> LIFF:
@@ -54,27 +33,32 @@ def test_state_dict_holds_the_plain_mlp() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(side, side, side, side, st.sampled_from(INITS))
-def test_equals_the_plain_filter_function(h: int, w: int, height: int, width: int, init: str) -> None:
+def test_equals_the_direct_filter_function(h: int, w: int, height: int, width: int, init: str) -> None:
     model = small(init)
     image = torch.rand(2, 3, h, w, generator=torch.Generator().manual_seed(h * w))
     with torch.no_grad():
-        assert (model(image, height, width) - plain(model, image, height, width)).abs().max() < 1e-4
+        assert (model(image, height, width) - direct(model, image, height, width)).abs().max() < 1e-4
         model, image = model.double(), image.double()
-        assert (model(image, height, width) - plain(model, image, height, width)).abs().max() < 1e-10
+        assert (model(image, height, width) - direct(model, image, height, width)).abs().max() < 1e-10
 
 
 @pytest.mark.parametrize("size", [(9, 13), (8, 12), (3, 4), (1, 1), (40, 2)])
-def test_gradients_equal_the_plain_ones(size: tuple[int, int]) -> None:
+def test_gradients_equal_the_direct_ones(size: tuple[int, int]) -> None:
     model = small("quadratic").double()
     image = torch.rand(2, 3, 5, 6, dtype=torch.float64, requires_grad=True)
     target = torch.rand(2, 3, *size, dtype=torch.float64)
     inputs = [image, *model.parameters()]
     gradients = [
         torch.autograd.grad(((answer - target) ** 2).mean(), inputs)
-        for answer in (model(image, *size), plain(model, image, *size))
+        for answer in (model(image, *size), direct(model, image, *size))
     ]
     for fast, slow in zip(*gradients, strict=True):
         assert (fast - slow).abs().max() <= 1e-10 * max(1.0, float(slow.abs().max()))
+
+
+def test_the_direct_filter_function_does_not_depend_on_its_blocks() -> None:
+    model, image = small().double(), torch.rand(2, 3, 5, 6, dtype=torch.float64)
+    assert (direct(model, image, 8, 12) - direct(model, image, 8, 12, at_once=7)).abs().max() < 1e-12
 
 
 def test_little_memory_gives_the_same_prediction_and_gradient() -> None:
