@@ -109,7 +109,7 @@ class _External:
         return LayeredError(f"{self.words}: {method} returned {returned}, where {wanted}")
 
     def _check_bytes(self, data: object) -> bytes:
-        if not isinstance(data, bytes):
+        if type(data) is not bytes:  # a subclass may lie about its length
             raise self._fault("encode", _kind(data), "the code of a picture or layer is `bytes`")
         return data
 
@@ -153,7 +153,9 @@ class ExternalLayered(_External):
         if not isinstance(made, Encoded | list | tuple):
             raise self._fault("encode", _kind(made), "a list with one `bytes` a layer is needed")
         files = tuple(self._check_bytes(file) for file in (made.files if isinstance(made, Encoded) else made))
-        encoded = made if isinstance(made, Encoded) else _Chunks(files, tuple(accumulate(map(len, files))))
+        # Made anew, so that nothing but files and sizes reaches the decoder.
+        given = Encoded(files, tuple(made.layer_bytes)) if isinstance(made, Encoded) else None
+        encoded = given or _Chunks(files, tuple(accumulate(map(len, files))))
         total, sizes = sum(map(len, files)), encoded.layer_bytes
         if len(sizes) != len(scales) or not all(isinstance(size, int) and 0 < size <= total for size in sizes):
             wanted = f"{len(scales)} sizes of 1 to {total} bytes are needed, one a layer"

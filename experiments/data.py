@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,16 +73,19 @@ def find_data(source: str, limit: int | None = None, longest_side: int | None = 
         if not paths:
             raise RecipeError(f"{folder}: no image in this folder (endings {' '.join(ENDINGS)})")
     chosen = paths if limit is None else paths[:limit]
-    return DataSet(name, tuple(Picture(_unique(path, chosen), path, longest_side) for path in chosen))
+    # One stem twice, and all keep their ending: else `a.png` could also be what is left of `a.png.png`.
+    whole = len({path.stem for path in chosen}) < len(chosen)
+    names = [_printable(path.name if whole else path.stem) for path in chosen]
+    return DataSet(name, tuple(Picture(n, path, longest_side) for n, path in zip(names, chosen, strict=True)))
 
 
 def _images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
 
 
-def _unique(path: Path, among: list[Path]) -> str:
-    """The name without ending, unless another file of the set would have the same."""
-    return path.stem if sum(other.stem == path.stem for other in among) == 1 else path.name
+def _printable(name: str) -> str:
+    """Names on disk need not be text; reports are."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _samples() -> list[Path]:

@@ -130,10 +130,11 @@ def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
                 "commit": results.provenance.commit,
                 "results": {key: list_ for key, list_ in values.items() if None not in list_},
             }
-            slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-") or str(number)
+            slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:80] or str(number)
             path = place / f"{slug}-layer{layer}.json"
-            if path in written:
-                path = place / f"{slug}-{number}-layer{layer}.json"
+            while path in written:
+                slug = f"{slug}-{number}"
+                path = place / f"{slug}-layer{layer}.json"
             write_bytes_atomic(path, (json.dumps(content, indent=2) + "\n").encode())
             written.append(path)
     return tuple(written)

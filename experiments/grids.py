@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from baselines.learned import LEARNED
 from experiments.export import quality_text
@@ -100,7 +101,8 @@ def published_grids(tables: Tables) -> tuple[Grid, ...]:
                     cells = [_beside(*pair) for pair in zip(ours, found, strict=True)]
                     rows.setdefault(label := ladder_label(scales), (label, *cells))
         if rows:
-            title = f"BD-rate of {test} in %, ours ({RULES[0]}) | published, against"
+            ours_on = f"{len(tables.results.images())} images of {Path(tables.results.recipe.data.source).name}"
+            title = f"BD-rate of {test} in %: ours ({RULES[0]}, {ours_on}) | published ({wanted.data}), against"
             grids.append(Grid(title, ("top layer of", *(ours for ours, _ in anchors)), tuple(rows.values()), notes))
     return tuple(grids)
 

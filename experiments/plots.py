@@ -40,7 +40,7 @@ def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
         axes = figure.add_subplot()
         missing = _draw(axes, tables, index, layer)
         title = f"{tables.results.recipe.name}: {label}, mean of {len(tables.results.images())} images"
-        axes.set_title(title + (f"\nwithout {', '.join(missing)}" if missing else ""), fontsize=10)
+        axes.set_title(_plain(title + (f"\nwithout {', '.join(missing)}" if missing else "")), fontsize=10)
         axes.set_xlabel("bits per pixel of this layer, accumulated file bytes")
         axes.set_ylabel("RGB PSNR (dB)")
         axes.grid(True, alpha=0.3)
@@ -70,7 +70,7 @@ def _draw(axes: Axes, tables: Tables, ladder: int, layer: int) -> list[str]:
         axes.plot(
             [point.bpp for point in points],
             [point.psnr for point in points],
-            label=spec.name,
+            label=_plain(spec.name),
             color=f"C{pictures.index(spec.of or spec.name) % 10}",
             linestyle=_LINES.get(spec.codec, "--"),
             linewidth=2.2 if spec.codec == "layered" else 1.2,
@@ -78,3 +78,8 @@ def _draw(axes: Axes, tables: Tables, ladder: int, layer: int) -> list[str]:
             markersize=4,
         )
     return missing
+
+
+def _plain(text: str) -> str:
+    """Text in which matplotlib sees no formulas."""
+    return text.replace("$", r"\$")

@@ -152,7 +152,11 @@ class Recipe(Strict):
         if isinstance(value, dict):
             if value.keys() != {"base", "ratios"}:
                 raise ValueError("write scales as {base: 0.25, ratios: [[1.2, 2], [3, 4]]}, or as lists")
-            base, ratios = float(value["base"]), [[float(ratio) for ratio in layer] for layer in value["ratios"]]
+            base, ratios = value["base"], value["ratios"]
+            if not isinstance(base, int | float) or not isinstance(ratios, list) or not all(
+                isinstance(layer, list) and all(isinstance(ratio, int | float) for ratio in layer) for layer in ratios
+            ):  # fmt: skip
+                raise ValueError("base is a number, and ratios has a list of numbers for each layer above it")
             return [(base, *(round(base * ratio, 9) for ratio in chosen)) for chosen in product(*ratios)]
         if isinstance(value, list | tuple) and all(isinstance(entry, int | float) for entry in value):
             return [value]

@@ -79,7 +79,10 @@ class Record:
     @staticmethod
     def from_json(text: str) -> Record:
         """Raises ValueError, KeyError or TypeError for anything that `to_json` did not write."""
-        values: dict[str, Any] = json.loads(text)
+        try:
+            values: dict[str, Any] = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested without end") from None
         if values.pop("schema") != SCHEMA:
             raise ValueError("another schema")
         quality = values["quality"]
@@ -91,7 +94,14 @@ class Record:
             "files_sha256": tuple(values["files_sha256"]),
             "provenance": Provenance(**values["provenance"]),
         }
-        return Record(**{**values, **changed})
+        record = Record(**{**values, **changed})
+        seconds = (record.encode_seconds, record.decode_seconds)
+        whole = all(layer.bpp == bits_per_pixel(layer.bytes, layer.width, layer.height) for layer in layers)
+        if not whole or len(layers) != len(record.scales) or not all(math.isfinite(value) for value in seconds):
+            raise ValueError("values that do not fit one another")
+        if any(math.isnan(layer.psnr) for layer in layers):
+            raise ValueError("a PSNR that is no number")
+        return record
 
 
 def join(codec: str, quality: Quality, pieces: Sequence[Record], cumulative: bool) -> Record:

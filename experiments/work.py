@@ -57,7 +57,9 @@ def attempt(task: Callable[[T], R], item: T) -> tuple[R | None, str | None, str]
     """The value of a task, or the reason and trace of its failure."""
     try:
         return task(item), None, ""
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return None, *explain(error)
 
 
@@ -72,8 +74,11 @@ def limit_threads(threads: int) -> None:
 
 def explain(error: BaseException) -> tuple[str, str]:
     """Reason and trace of a failure."""
-    trace = "".join(traceback.format_exception(error))
-    return " ".join(str(error).split()) if isinstance(error, LayeredError) else one_line(error), trace
+    try:
+        trace = "".join(traceback.format_exception(error))
+        return " ".join(str(error).split()) if isinstance(error, LayeredError) else one_line(error), trace
+    except Exception:  # an error may fail even to say what it is
+        return type(error).__name__, ""
 
 
 def one_line(error: BaseException | None) -> str:

@@ -21,7 +21,7 @@ from layered.codec import LayeredCodec
 from layered.errors import OptionError
 from layered.files import write_bytes_atomic
 from layered.spec import CodecSpec, build
-from layered.weights.card import card
+from layered.weights.card import card, catalogue
 
 __all__ = ["digest_of", "export", "load", "save_codec"]
 
@@ -71,7 +71,7 @@ def save_codec(
         under = load(on)
         held, widened = under.state_dict(), _widened(stored)
         stored = {k: v for k, v in stored.items() if k not in held or not torch.equal(held[k], widened[k])}
-        metadata |= {"on": on, "on_digest": under.digest.hex()}
+        metadata |= {"on": on, "on_digest": under.digest.hex(), "digest": digest.hex()}
     aside = path.with_name(f".{path.name}.new")
     try:
         save_file(stored, aside, metadata=metadata)
@@ -107,16 +107,22 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     codec = build(json.loads(metadata["spec"]))
     state = _widened(stored)
     if "on" in metadata:
-        under = load(metadata["on"])
-        if under.digest.hex() != metadata["on_digest"]:
-            raise OptionError(f"{path}: made for {metadata['on']} {metadata['on_digest']}, not {under.digest.hex()}")
+        name, wanted = metadata["on"], metadata.get("on_digest")
+        if name not in {entry.name for entry in catalogue()}:
+            raise OptionError(f"{path}: holds only what differs from {name!r}, which is not among the bundled weights")
+        under = load(name)
+        if under.digest.hex() != wanted:
+            raise OptionError(f"{path}: made for {name} {wanted}, not {under.digest.hex()}")
         # What the specification lacks, such as another predictor's tensors, is not taken over.
         state = {k: v for k, v in under.state_dict().items() if k in codec.state_dict()} | state
     try:
         load_resized(codec, state)
     except RuntimeError as error:
         raise OptionError(f"{path}: tensors do not fit its own specification ({str(error).splitlines()[0]})") from None
-    return _ready(codec, metadata["name"], device)
+    ready = _ready(codec, metadata["name"], device)
+    if "on" in metadata and ready.digest.hex() != metadata.get("digest"):
+        raise OptionError(f"{path}: damaged; its tensors give {ready.digest.hex()}, not {metadata.get('digest')}")
+    return ready
 
 
 def _ready(codec: LayeredCodec, name: str, device: str | torch.device) -> LayeredCodec:

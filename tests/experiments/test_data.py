@@ -28,9 +28,9 @@ def test_a_folder_gives_its_images_in_order_of_names_and_nothing_else(tmp_path: 
 
 
 def test_images_that_differ_only_in_their_ending_keep_it_as_part_of_the_name(tmp_path: Path) -> None:
-    for name in ("a.png", "a.bmp", "b.png"):
+    for name in ("a.png", "a.bmp", "a.png.png"):
         write(tmp_path / name)
-    assert [item.name for item in find_data(str(tmp_path)).items] == ["a.bmp", "a.png", "b"]
+    assert [item.name for item in find_data(str(tmp_path)).items] == ["a.bmp", "a.png", "a.png.png"]
 
 
 def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import yaml
 
 from experiments.recipe import bundled_recipes, load_recipe, make_recipe
 from layered.errors import RecipeError
+from layered.weights import catalogue
 from tests.experiments.small_run import small_recipe, values
 
 CODEC = {"name": "a", "codec": "single", "of": "jpeg", "qualities": [1]}
@@ -106,3 +107,9 @@ def test_the_given_values_stay_as_they_are(tmp_path: Path) -> None:
     given = values(tmp_path, data={"source": "kodak"})
     make_recipe(given, ["data.limit=3"])
     assert given["data"] == {"source": "kodak"}
+
+
+@pytest.mark.parametrize("name", bundled_recipes())
+def test_the_weights_that_bundled_recipes_name_are_bundled(name: str) -> None:
+    named = {spec.weights for spec in load_recipe(name).codecs if spec.weights}
+    assert named <= {entry.name for entry in catalogue()}

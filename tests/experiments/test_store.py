@@ -20,7 +20,7 @@ RECORD = Record(
     image="kodim01",
     image_sha256="0" * 64,
     scales=(0.5, 1.0),
-    layers=(LayerRecord(24, 16, 100, 2.0833, 31.5, None), LayerRecord(48, 32, 300, 1.5625, math.inf, 0.98)),
+    layers=(LayerRecord(24, 16, 100, 800 / 384, 31.5, None), LayerRecord(48, 32, 300, 1.5625, math.inf, 0.98)),
     encode_seconds=0.5,
     decode_seconds=0.25,
     decode_operations=None,
@@ -51,8 +51,10 @@ def test_every_truncation_and_foreign_content_count_as_absent(tmp_path: Path) ->
     whole = RECORD.to_json().encode()
     other_schema = whole.replace(b'"schema": 2', b'"schema": 0')
     missing_field = whole.replace(b'"codec"', b'"kodek"')
+    contradictory = whole.replace(b'"bytes": 300', b'"bytes": 1')
     contents = [whole[:size] for size in range(0, len(whole) - 2, 7)]
-    for content in [*contents, other_schema, missing_field, b"[]", b"3", b"null", b"\xff\xfe"]:
+    strange = [b"[" * 100_000, b"[]", b"3", b"null", b"\xff\xfe"]
+    for content in [*contents, other_schema, missing_field, contradictory, *strange]:
         store.path("abc").write_bytes(content)
         assert store.load("abc") is None, content
 
