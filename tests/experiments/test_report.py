@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from experiments.export import write_records_parquet
 from experiments.grids import bd_grids, rd_grids
 from experiments.report import terminal_text, write_report
 from experiments.results import Failure, Results, load_results
 from experiments.tables import RULES, Tables
+from layered.errors import OptionError
 from tests.experiments.small_run import QUALITIES
 
 CURVES = {f"rd_layer{layer}.{ending}" for layer in (0, 1) for ending in ("svg", "png")}
@@ -141,3 +143,21 @@ def test_tables_are_plain_where_the_terminal_lacks_lines(
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
     text = terminal_text(Tables(small_results))
     assert "-----" in text and text.encode("latin-1")
+
+
+def test_parquet_holds_the_rows_of_the_csv_with_their_types(written: Results, tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    write_records_parquet(written, tmp_path / "records.parquet")
+    frame = polars.read_parquet(tmp_path / "records.parquet")
+    records = rows(written.folder / "records.csv")
+    assert frame.columns == list(records[0]) and frame.height == len(records)
+    assert frame["psnr"].to_list() == [float(row["psnr"]) for row in records]
+    assert frame["bytes"].dtype.is_integer()
+
+
+def test_parquet_without_polars_names_the_extra(
+    written: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(OptionError, match=r"layered\[parquet\]"):
+        write_records_parquet(written, tmp_path / "records.parquet")
