@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -96,10 +97,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--codec", default="single mean-scale")
     given = parser.parse_args(arguments)
     tables = Tables(load_results(given.results))
+    data = tables.results.recipe.data
+    if (data.source, data.limit, data.longest_side) != ("kodak", None, None):
+        raise RecipeError(f"{given.results}: not the 24 Kodak images at full size, which the published curves are of")
+    if given.codec not in tables.codecs:
+        raise RecipeError(f"no codec {given.codec!r} in {given.results}; there are {', '.join(tables.codecs)}")
     print(f"BD-rate of {given.codec} at {tables.ladders[0].layers[-1]} against published Kodak curves ({RULES[0]})")
     for name, gap in gaps(tables, given.codec).items():
         print(f"  {name}: {gap:+.1f}%" if isinstance(gap, float) else f"  {name}: {gap}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LayeredError as error:
+        sys.exit(f"error: {error}")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from experiments.published import gaps, published_curves, published_rates
+from experiments.published import gaps, main, published_curves, published_rates
+from experiments.results import Results
 from experiments.tables import Ladder
 from layered.errors import RecipeError
 
@@ -45,3 +46,8 @@ def test_a_published_rate_is_found_by_ratios_whatever_the_base_layers_scale() ->
 def test_a_paper_without_rates_is_refused_and_the_others_listed() -> None:
     with pytest.raises(RecipeError, match="there are compass"):
         published_rates("compressai_kodak")
+
+
+def test_other_images_than_kodak_are_not_compared_with_its_curves(small_results: Results) -> None:
+    with pytest.raises(RecipeError, match="not the 24 Kodak images"):
+        main([str(small_results.folder)])
