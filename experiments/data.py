@@ -80,7 +80,8 @@ def find_data(source: str, limit: int | None = None, longest_side: int | None = 
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
+    return [path for path in found if not path.is_dir()]
 
 
 def _printable(name: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from baselines.registry import SEPARATE
 from experiments.cluster import Where, available_cpus, run_all
 from experiments.harness import pending_items
 from experiments.item import Item, measure
@@ -19,6 +20,7 @@ from experiments.provenance import command_line, machine
 from experiments.recipe import Recipe
 from experiments.record import Provenance
 from experiments.store import Store
+from experiments.tables import quantity
 from layered.errors import LayeredError
 from layered.image import layer_sizes
 
@@ -93,6 +95,7 @@ def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str
     for column in table.columns[1:]:
         column.justify = "right"
     estimates = estimate(pending)
+    shared = any(spec.codec in SEPARATE for spec in recipe.codecs)
     for entry in estimates:
         shown = _duration(entry.seconds) if entry.seconds is not None else f"fails: {entry.fault}"
         table.add_row(entry.codec, str(entry.items), f"{entry.megapixels:.1f}", shown)
@@ -100,8 +103,10 @@ def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str
     total = sum(entry.seconds or 0.0 for entry in estimates) / max(1, workers)
     console.print(
         f"{len(planned.items)} items for {len(planned.entries)} records, {len(pending)} of them to be measured; "
-        f"about {_duration(total)} with {max(1, workers)} processes"
+        f"about {_duration(total)} with {quantity(max(1, workers), 'process', 'processes')}"
     )
+    if shared:
+        console.print("simulcast rows are put together from the files of single pictures, which are coded once for all")
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from baselines.protocol import Quality
 from experiments.results import Results
-from experiments.tables import RULES, Tables, ladder_label
+from experiments.tables import RULES, Tables, ladder_label, quantity
 from layered.errors import LayeredError, OptionError
 from layered.files import write_bytes_atomic
 
@@ -124,7 +124,7 @@ def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
                 "name": spec.name,
                 "description": f"{results.recipe.name}, {ladder.label}, {label}",
                 "schema": "compressai",
-                "aggregation": f"mean of {points[0].images} images at each quality",
+                "aggregation": f"mean of {quantity(points[0].images, 'image')} at each quality",
                 "qualities": [quality_text(point.quality) for point in points],
                 "command": results.provenance.command,
                 "commit": results.provenance.commit,
@@ -137,6 +137,8 @@ def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
                 path = place / f"{slug}-layer{layer}.json"
             write_bytes_atomic(path, (json.dumps(content, indent=2) + "\n").encode())
             written.append(path)
+    for left in set(folder.rglob("*-layer*.json")) - set(written):
+        left.unlink()  # of codecs that were renamed since
     return tuple(written)
 
 

@@ -10,7 +10,7 @@ from experiments.export import quality_text
 from experiments.published import published_rates
 from experiments.recipe import Published
 from experiments.results import Results
-from experiments.tables import RULES, Cell, Tables, ladder_label
+from experiments.tables import RULES, Cell, Tables, ladder_label, quantity
 from layered.errors import LayeredError
 from layered.weights.card import catalogue
 
@@ -19,12 +19,16 @@ __all__ = ["Grid", "bd_grids", "codec_grid", "published_grids", "rd_grids"]
 
 @dataclass(frozen=True)
 class Grid:
-    """A table as text: cells, and footnotes that cells refer to by [number]."""
+    """A table as text: cells, and footnotes that cells refer to by [number].
+
+    numbers: whether the columns after the first hold numbers, which are aligned to the right.
+    """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    numbers: bool = True
 
 
 def bd_grids(tables: Tables) -> tuple[Grid, ...]:
@@ -101,7 +105,8 @@ def published_grids(tables: Tables) -> tuple[Grid, ...]:
                     cells = [_beside(*pair) for pair in zip(ours, found, strict=True)]
                     rows.setdefault(label := ladder_label(scales), (label, *cells))
         if rows:
-            ours_on = f"{len(tables.results.images())} images of {Path(tables.results.recipe.data.source).name}"
+            of = Path(tables.results.recipe.data.source).name
+            ours_on = f"{quantity(len(tables.results.images()), 'image')} of {of}"
             title = f"BD-rate of {test} in %: ours ({RULES[0]}, {ours_on}) | published ({wanted.data}), against"
             grids.append(Grid(title, ("top layer of", *(ours for ours, _ in anchors)), tuple(rows.values()), notes))
     return tuple(grids)
@@ -116,7 +121,7 @@ def codec_grid(results: Results) -> Grid:
         qualities = ", ".join(map(quality_text, spec.qualities))
         rows.append((spec.name, spec.codec, spec.picture, spec.weights or "", qualities, depends))
     header = ("name", "codec", "of", "weights", "qualities", "depends on")
-    return Grid("What each row is", header, tuple(rows))
+    return Grid("What each row is", header, tuple(rows), numbers=False)
 
 
 def _bd_cells(tables: Tables, anchor: str, codec: str, ladder: int, notes: list[str]) -> list[str]:

@@ -72,8 +72,12 @@ def pending_items(items: Sequence[Item], store: Store) -> list[Item]:
         item
         for item in items
         if store.load(item.key) is None
-        or (item.wanted.previews and not all(store.preview(item.key, k).is_file() for k in range(len(item.scales))))
+        or (item.wanted.previews and not _has_previews(item, store))
     ]
+
+
+def _has_previews(item: Item, store: Store) -> bool:
+    return all(store.has_picture(store.preview(item.key, layer)) for layer in range(len(item.scales)))
 
 
 def _work(
@@ -110,7 +114,9 @@ def _keep_originals(pictures: Sequence[Picture], recipe: Recipe, store: Store) -
     scales = dict.fromkeys(scale for ladder in recipe.scales for scale in ladder)
     for picture in pictures:
         digest = picture.digest()
-        missing = [scale for scale in scales if not store.original(digest, scale).is_file()]
+        missing = [scale for scale in scales if not store.has_picture(store.original(digest, scale))]
+        if not missing:
+            continue
         try:
             image = picture.load()
         except LayeredError:

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.tables import Tables
+from experiments.tables import Tables, quantity
 from layered.errors import LayeredError
 from layered.files import write_bytes_atomic
 
@@ -39,7 +39,7 @@ def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
         FigureCanvasAgg(figure)  # needs no display, and leaves pyplot's global state alone
         axes = figure.add_subplot()
         missing = _draw(axes, tables, index, layer)
-        title = f"{tables.results.recipe.name}: {label}, mean of {len(tables.results.images())} images"
+        title = f"{tables.results.recipe.name}: {label}, mean of {quantity(len(tables.results.images()), 'image')}"
         axes.set_title(_plain(title + (f"\nwithout {', '.join(missing)}" if missing else "")), fontsize=10)
         axes.set_xlabel("bits per pixel of this layer, accumulated file bytes")
         axes.set_ylabel("RGB PSNR (dB)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
 import sys
 from functools import cache
@@ -16,7 +17,7 @@ __all__ = ["command_line", "commit", "machine"]
 def command_line() -> str:
     """The command line as a user would type it, without the place of the program."""
     program = Path(sys.argv[0])
-    return " ".join([program.parent.name if program.name == "__main__.py" else program.name, *sys.argv[1:]])
+    return shlex.join([program.parent.name if program.name == "__main__.py" else program.name, *sys.argv[1:]])
 
 
 def commit() -> str | None:

@@ -14,6 +14,7 @@ layer, here EL1 at 0.3 or 0.5 and EL2 at 0.75 or 1: `scales: {base: 0.25, ratios
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -25,6 +26,7 @@ from baselines.command import Command
 from baselines.external import Options, option_pairs
 from baselines.protocol import Quality, layer_qualities
 from baselines.registry import build
+from experiments.published import published_rates
 from layered.errors import LayeredError, OptionError
 from layered.image import check_scales
 from layered.recipes import Strict, bundled, check, faults, read
@@ -116,6 +118,12 @@ class Published(Strict):
     paper: str
     data: str
     names: dict[str, str]
+
+    @model_validator(mode="after")
+    def _exists(self) -> Published:
+        with _as_value_error():
+            published_rates(self.paper).check(self.data, self.names.values())
+        return self
 
 
 class Recipe(Strict):
@@ -215,4 +223,10 @@ def make_recipe(values: dict[str, Any], overrides: Sequence[str] = (), source: s
     """A checked recipe from plain values, which stay as they are; overrides are as in `load_recipe`."""
     if isinstance(values.get("data"), str):
         values = {**values, "data": {"source": values["data"]}}  # so that data.limit=4 finds its place
-    return check(Recipe, values, overrides, source)
+    return check(Recipe, values, [_with_data_as_mapping(override) for override in overrides], source)
+
+
+def _with_data_as_mapping(override: str) -> str:
+    key, _, value = override.partition("=")
+    plain = key.strip() == "data" and value and not value.lstrip().startswith("{")
+    return f"data={{source: {json.dumps(value)}}}" if plain else override

@@ -17,7 +17,7 @@ from experiments.grids import Grid, bd_grids, codec_grid, published_grids, rd_gr
 from experiments.html import write_html
 from experiments.plots import plot_curves
 from experiments.results import Results, load_results
-from experiments.tables import Tables, ladder_label
+from experiments.tables import Tables, ladder_label, quantity
 from layered.files import write_bytes_atomic
 
 __all__ = ["terminal_text", "write_report"]
@@ -81,7 +81,7 @@ def _box() -> Box:
 def _failures(results: Results) -> list[str]:
     if not results.failures:
         return []
-    lines = [f"{len(results.failures)} items have no record:"]
+    lines = [f"{quantity(len(results.failures), 'item')} without a record:"]
     for failure in results.failures[:SHOWN_FAILURES]:
         quality = quality_text(failure.quality)
         what = f"{failure.codec}, quality {quality}, {failure.image}, {ladder_label(failure.scales)}"
@@ -98,10 +98,10 @@ def _markdown(tables: Tables) -> str:
     if recipe.description:
         parts.append(recipe.description)
     parts.append(
-        f"{len(results.images())} images of {Path(recipe.data.source).name}{size}; "
-        f"{len(results.records)} records.\n"
+        f"{quantity(len(results.images()), 'image')} of {Path(recipe.data.source).name}{size}; "
+        f"{quantity(len(results.records), 'record')}.\n"
         f"Command `{results.provenance.command}`, commit {results.provenance.commit or 'unknown'}, "
-        f"{results.provenance.machine}, {recipe.threads} thread(s) per process."
+        f"{results.provenance.machine}, {quantity(recipe.threads, 'thread')} per process."
     )
     parts.append(_HOW)
     if failures := _failures(results):
@@ -123,7 +123,8 @@ def _markdown(tables: Tables) -> str:
 
 
 def _grid_markdown(grid: Grid) -> str:
-    lines = [f"**{grid.title}**", "", _row(grid.header), _row(["---", *["---:"] * (len(grid.header) - 1)])]
+    rest = ["---:" if grid.numbers else "---"] * (len(grid.header) - 1)
+    lines = [f"**{grid.title}**", "", _row(grid.header), _row(["---", *rest])]
     lines += [_row(row) for row in grid.rows]
     if grid.notes:
         lines += ["", *(f"[{number}] {note}  " for number, note in enumerate(grid.notes, 1))]
@@ -131,4 +132,5 @@ def _grid_markdown(grid: Grid) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    plain = (" ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;") for cell in cells)
+    return "| " + " | ".join(plain) + " |"

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from baselines.protocol import Quality
 from experiments.plan import Entry
 from experiments.recipe import Recipe
@@ -15,6 +17,7 @@ from experiments.record import Provenance, Record, join
 from experiments.store import Store
 from layered.errors import RecipeError
 from layered.files import write_bytes_atomic
+from layered.recipes import faults
 
 __all__ = ["Failure", "Results", "find_run", "load_results", "save_run"]
 
@@ -84,7 +87,8 @@ def load_results(folder: str | Path) -> Results:
         failed = {str(key): (str(reason), str(trace)) for key, (reason, trace) in values["failed"].items()}
         entries = [_entry(*entry) for entry in values["entries"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecipeError(f"{folder / RUN_FILE} is damaged ({error}); run the recipe again") from None
+        what = faults(error) if isinstance(error, ValidationError) else str(error)
+        raise RecipeError(f"{folder / RUN_FILE} is damaged ({what}); run the recipe again") from None
     store = Store(folder / "records")
     pieces = {key: store.load(key) for entry in entries for key in entry.keys}
     records, keys, failures = [], [], []

@@ -52,6 +52,15 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_bytes_atomic(self.path(record.key), record.to_json().encode())
 
+    def has_picture(self, path: Path) -> bool:
+        """Whether a kept picture is there and whole, as far as its length tells."""
+        try:
+            with path.open("rb") as file:
+                head = file.read(8)
+            return head[:4] == b"RIFF" and int.from_bytes(head[4:], "little") + 8 == path.stat().st_size
+        except OSError:
+            return False
+
     def preview(self, key: str, layer: int) -> Path:
         """Where the picture of an item's layer lies, if it was kept."""
         return self._previews / f"{key}-{layer}.webp"

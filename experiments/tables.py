@@ -12,7 +12,7 @@ from experiments.record import LayerRecord, Record
 from experiments.results import Results
 from layered.errors import LayeredError
 
-__all__ = ["RULES", "Cell", "Ladder", "Point", "Tables", "ladder_label", "layer_label"]
+__all__ = ["RULES", "Cell", "Ladder", "Point", "Tables", "ladder_label", "layer_label", "quantity"]
 
 RULES = ("curve of averages", "mean of images")
 """Curve of averages: bpp and PSNR are averaged over the images at each quality, and the two curves compared.
@@ -172,3 +172,8 @@ class Tables:
         if len(values) < MOST * len(images):
             return Cell(None, (f"no mean, because of {reason}",))
         return Cell(mean(values), (f"without {reason}",))
+
+
+def quantity(number: int, one: str, many: str = "") -> str:
+    """`1 image`, `2 images`; many: the plural, where it is not just one s more."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -106,7 +106,7 @@ class LayeredCodec(nn.Module):
         """
         check_image(image)
         height, width = image.shape[:2]
-        qualities = self._qualities(quality, len(check_scales(scales)))
+        qualities = self.qualities(quality, len(check_scales(scales)))
         header = stream.Header(stream.VERSION, self.digest, width, height, len(qualities), exact)
         stream.check_header(header, limits)
         chunks, pictures = [], []
@@ -209,7 +209,8 @@ class LayeredCodec(nn.Module):
                 high = middle
         return self.encode(image, scales, quality, exact, verify=True) if verify else best
 
-    def _qualities(self, quality: float | Sequence[float] | None, layers: int) -> tuple[float, ...]:
+    def qualities(self, quality: float | Sequence[float] | None, layers: int) -> tuple[float, ...]:
+        """The quality of each layer, as the stream stores it, for what `encode` may be given.  Raises OptionError."""
         low, high = self.quality_range
         if quality is None:
             quality = (low + high) / 2

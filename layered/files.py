@@ -52,5 +52,7 @@ def write_bytes_atomic(path: str | Path, data: bytes) -> None:
     try:
         aside.write_bytes(data)
         os.replace(aside, path)
+    except OSError as error:  # of a full disk it does not say where
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:
         aside.unlink(missing_ok=True)

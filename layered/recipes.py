@@ -91,6 +91,8 @@ def faults(error: ValidationError) -> str:
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
         message = str(fault["msg"]).removeprefix("Value error, ")
+        if fault["type"] == "too_short":  # pydantic speaks of tuples
+            message = f"{fault['ctx']['min_length']} or more are needed, {fault['ctx']['actual_length']} given"
         lines.append(f"{where}: {message}" if where else message)
     return "; ".join(lines)
 

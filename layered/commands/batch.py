@@ -125,14 +125,26 @@ def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str) -> None:
     A single job's exception goes to the caller.  Of many jobs, failures are listed at the end and the exit
     code is 1.
     """
-    if len(jobs) == 1:
-        print(work(jobs[0]), file=sys.stderr)
-        return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )  # fmt: skip
 
-    failures: list[str] = []
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    if len(jobs) == 1:
+        waiting = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*waiting, console=console, transient=True, disable=not console.is_terminal) as progress:
+            progress.add_task(f"{verb} {jobs[0].name}", total=None)
+            told = work(jobs[0])
+        print(told, file=sys.stderr)
+        return
+    failures: list[str] = []
     columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         for job in progress.track(jobs):

@@ -9,6 +9,7 @@ import typer
 
 from layered.commands.failures import FAILED
 from layered.commands.model import check_device
+from layered.errors import OptionError
 
 __all__ = ["bench", "report"]
 
@@ -33,6 +34,8 @@ def bench(
     settings = load_recipe(recipe, overrides or [])
     if settings.device != "cpu" and not scheduler:
         check_device(settings.device, "device")  # else it would be told once for each item, or never
+    if dry_run and scheduler:
+        raise OptionError("--dry-run tries the codecs here; say how many processes there are by --workers instead")
     if dry_run:
         from experiments.estimate import describe
 

@@ -22,7 +22,7 @@ from layered.commands.batch import (
     write_output,
 )
 from layered.commands.model import named_codec, writer_of
-from layered.errors import OptionError
+from layered.errors import CorruptStream, LayeredError, OptionError
 
 if TYPE_CHECKING:
     from layered.image import Image8
@@ -71,7 +71,12 @@ def decode(
     def work(job: Job) -> str:
         data = read_input(job.source)
         with naming(job.name):
-            parsed = parse(data, strict=not lenient)
+            try:
+                parsed = parse(data, strict=not lenient)
+            except CorruptStream as error:
+                if left := _whole_layers(data):
+                    raise CorruptStream(f"{error}; --lenient writes what is whole ({left})") from None
+                raise
             digest = parsed.header.digest
             model = named_codec(weights, device) if weights else writer_of(digest, device)
             top = len(parsed.chunks) - 1
@@ -91,6 +96,17 @@ def decode(
         return f"{job.name} -> {job.target}: {sizes}"
 
     run(jobs, work, "decoding")
+
+
+def _whole_layers(data: bytes) -> str:
+    """Which layers of a damaged stream are whole, in words; empty where none is."""
+    from layered.stream import parse
+
+    try:
+        top = len(parse(data, strict=False).chunks) - 1
+    except LayeredError:
+        return ""
+    return f"layers 0 to {top}" if top else "layer 0"
 
 
 def _index(text: str | None) -> int | None:

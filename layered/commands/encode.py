@@ -56,6 +56,7 @@ def encode(
         raise OptionError(f"--target-bpp must be above 0, got {target_bpp}")
     if target_bytes is not None and target_bytes < 1:
         raise OptionError(f"--target-bytes must be at least 1, got {target_bytes}")
+    chosen = qualities[0] if qualities and len(qualities) == 1 else qualities
     jobs = plan(source, target, lambda path: path.suffix.lower() in IMAGE_ENDINGS, STREAM_ENDING)
 
     def work(job: Job) -> str:
@@ -65,15 +66,14 @@ def encode(
         codec = named_codec(weights, device)
         budget = target_bytes if target_bpp is None else int(min(target_bpp * pixels / 8, sys.maxsize))
         if budget is None:
-            one_or_each = qualities[0] if qualities and len(qualities) == 1 else qualities
-            data = codec.encode(image, scales, one_or_each, exact=exact, verify=not no_verify)
+            data = codec.encode(image, scales, chosen, exact=exact, verify=not no_verify)
         else:
             data = codec.encode_to_bytes(image, scales, budget, exact=exact, verify=not no_verify)
         write_output(job.target, data)
         return f"{job.name} -> {job.target}: {len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
 
     if len(jobs) > 1:
-        named_codec(weights, device)  # unknown weights are one error, not one for each file
+        named_codec(weights, device).qualities(chosen, len(scales))  # what is wrong is told once, not for each file
     run(jobs, work, "encoding")
 
 

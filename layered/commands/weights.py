@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ __all__ = ["weights"]
 weights = typer.Typer(help="List, describe or export the bundled weights.", rich_markup_mode="rich")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As listed by `layered weights`.")]
+NameOrFile = Annotated[str, typer.Argument(metavar="NAME", help="As listed by `layered weights`, or a weights file.")]
 
 
 @weights.callback(invoke_without_command=True)
@@ -35,11 +38,20 @@ def names() -> None:
 
 
 @weights.command()
-def describe(name: Name) -> None:
+def describe(
+    name: NameOrFile,
+    json_: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+) -> None:
     """How a set of weights was trained, and what it reaches."""
-    from layered.weights import card
+    if Path(name).is_file():
+        from layered.weights.store import card_of
 
-    typer.echo(card(name).text())
+        found = card_of(name)
+    else:
+        from layered.weights import card
+
+        found = card(name)
+    typer.echo(json.dumps(asdict(found), indent=1) if json_ else found.text())
 
 
 @weights.command()

@@ -65,8 +65,10 @@ def load_state(path: Path, recipe: TrainingRecipe, pictures: str) -> RunState | 
     except Exception as error:
         kind = type(error).__name__
         raise RecipeError(f"{path}: not a training state ({kind}); remove it to start afresh") from error
-    if written.model_dump(exclude=_FREE) != recipe.model_dump(exclude=_FREE):
-        raise RecipeError(f"{path} belongs to a run with other settings; choose another --out or remove it")
+    before, now = written.model_dump(exclude=_FREE), recipe.model_dump(exclude=_FREE)
+    if changed := [name for name in now if before[name] != now[name]]:
+        others = ", ".join(changed)
+        raise RecipeError(f"{path} belongs to a run with other settings ({others}); choose another --out or remove it")
     if state.pictures != pictures:
         raise RecipeError(f"{path} belongs to a run on other pictures; choose another --out or remove it")
     return state

@@ -44,6 +44,14 @@ class CropSource:
     def __init__(self, pictures: Sequence[Tensor], device: torch.device | str = "cpu") -> None:
         self.pictures = [picture.to(device) for picture in pictures]
 
+    def require(self, side: int, phase: str) -> None:
+        """Raise ImageError, naming the phase, unless a picture has both sides of at least `side` pixels."""
+        largest = max(min(picture.shape[-2:]) for picture in self.pictures)
+        if largest < side:
+            raise ImageError(
+                f"phase {phase!r} cuts crops of {side}x{side}, but no training picture has more than {largest} a side"
+            )
+
     def draw(self, generator: torch.Generator, count: int, side: int, share: tuple[int, int] = (0, 1)) -> Tensor:
         """`count` crops of side x side pixels: float [count, 3, side, side] in [0, 1].
 

@@ -21,7 +21,7 @@ from layered.training.checkpoint import RunState, load_state, save_state, take_s
 from layered.training.curves import Curves
 from layered.training.data import CropSource, digest_of_pictures, load_folder
 from layered.training.interrupt import Deferred
-from layered.training.phases import Objective, draw_step, learning_rate, prepare
+from layered.training.phases import Objective, draw_step, largest_crop, learning_rate, prepare
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
 from layered.weights.store import save_codec
 
@@ -74,6 +74,9 @@ class Run:
         pictures = load_folder(recipe.data.folder, recipe.data.limit)
         self.pictures = digest_of_pictures(pictures)
         self.source = CropSource(pictures, self.fabric.device)
+        for phase in recipe.phases:
+            if not recipe.only or phase.name in recipe.only:
+                self.source.require(largest_crop(phase), phase.name)
         state = load_state(out / "state.pt", recipe, self.pictures)
         self.seconds = 0.0
         self.first, self.step, self.optimiser_state = 0, 0, None
@@ -95,6 +98,10 @@ class Run:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             TextColumn("{task.fields[last]}"),
         )  # fmt: skip
+        if (self.first, self.step) != (0, 0) and self.fabric.is_global_zero:
+            left = self.recipe.phases[self.first :]
+            where = f"resumed at step {self.step} of phase {left[0].name!r}" if left else "all phases are done already"
+            console.print(where, highlight=False)
         with Progress(*columns, console=console, disable=not self.fabric.is_global_zero) as progress:
             for index, phase in enumerate(self.recipe.phases):
                 if index >= self.first and (not self.recipe.only or phase.name in self.recipe.only):

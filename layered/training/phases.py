@@ -22,7 +22,7 @@ from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
 
-__all__ = ["Draw", "Objective", "draw_step", "learning_rate", "prepare"]
+__all__ = ["Draw", "Objective", "draw_step", "largest_crop", "learning_rate", "prepare"]
 
 
 class Draw:
@@ -38,6 +38,12 @@ class Draw:
         self, crops: Tensor, sides: tuple[int, ...], quality: float, noise: int, share: tuple[int, int] = (0, 1)
     ) -> None:
         self.crops, self.sides, self.quality, self.noise, self.share = crops, sides, quality, noise, share
+
+
+def largest_crop(phase: Phase) -> int:
+    """The side in pixels of the largest crop that a phase may cut from a picture."""
+    single = len(phase.scales) == 1 and phase.kind != "predictor"
+    return round(phase.patch**2 / max(1, round(phase.patch * phase.scales[0][0]))) if single else phase.patch
 
 
 def draw_step(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+import yaml
+
 from layered.errors import OptionError
 
 __all__ = ["Card", "card", "catalogue", "name_of"]
@@ -38,10 +40,10 @@ class Card:
 
     def text(self) -> str:
         """The card for people, several lines."""
-        lines = [f"{self.name}  ({self.digest})", self.description, "", f"spec: {json.dumps(self.spec)}"]
-        for title, values in (("training", self.training), ("measured", self.measured)):
-            lines += [f"{title}:"] + [f"  {key}: {json.dumps(value)}" for key, value in values.items()]
-        return "\n".join(lines)
+        values = {"spec": self.spec, "training": self.training, "measured": self.measured}
+        told = {key: value for key, value in values.items() if value}
+        rest = yaml.safe_dump(told, sort_keys=False, default_flow_style=None, width=110)
+        return f"{self.name}  ({self.digest})\n{self.description}\n\n{rest}".rstrip()
 
 
 def catalogue() -> tuple[Card, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from layered.base.transforms import load_resized
@@ -21,9 +20,9 @@ from layered.codec import LayeredCodec
 from layered.errors import OptionError
 from layered.files import write_bytes_atomic
 from layered.spec import CodecSpec, build
-from layered.weights.card import card, catalogue
+from layered.weights.card import Card, card, catalogue
 
-__all__ = ["digest_of", "export", "load", "save_codec"]
+__all__ = ["card_of", "digest_of", "export", "load", "save_codec"]
 
 _FORMAT = "layered-weights-1"
 _FULL = ("entropy_bottleneck", "gaussian_conditional", "gains")
@@ -72,12 +71,7 @@ def save_codec(
         held, widened = under.state_dict(), _widened(stored)
         stored = {k: v for k, v in stored.items() if k not in held or not torch.equal(held[k], widened[k])}
         metadata |= {"on": on, "on_digest": under.digest.hex(), "digest": digest.hex()}
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        save_file(stored, aside, metadata=metadata)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_bytes_atomic(path, save(stored, metadata))
     return digest
 
 
@@ -93,6 +87,15 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> LayeredCodec:
         return _read(path, device)
     with resources.as_file(resources.files("layered.weights") / f"{card(str(name)).name}.safetensors") as bundled:
         return _read(bundled, device)
+
+
+def card_of(path: str | Path) -> Card:
+    """The card of a weights file, as far as the file itself tells.  Raises OptionError."""
+    codec = _read(Path(path), "cpu")
+    with safe_open(path, framework="pt") as file:
+        training = json.loads(file.metadata().get("training", "{}"))
+    spec = codec.spec.model_dump(mode="json", exclude_defaults=True)
+    return Card(codec.name, codec.digest.hex(), f"The weights file {path}.", spec, training)
 
 
 def _read(path: Path, device: str | torch.device) -> LayeredCodec:

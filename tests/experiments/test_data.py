@@ -75,3 +75,9 @@ def test_the_kodak_images_at_hand_are_the_published_ones() -> None:
     pictures = find_data("kodak").items
     assert [picture.path.name for picture in pictures] == list(KODAK) and len(pictures) == 24
     assert {pictures[0].load().shape, pictures[3].load().shape} == {(512, 768, 3), (768, 512, 3)}
+
+
+def test_a_folder_named_like_an_image_is_not_one(tmp_path: Path) -> None:
+    write(tmp_path / "a.png")
+    (tmp_path / "b.png").mkdir()
+    assert [picture.name for picture in find_data(str(tmp_path)).items] == ["a"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.recipe import bundled_recipes, load_recipe, make_recipe
+from experiments.recipe import Published, bundled_recipes, load_recipe, make_recipe
 from layered.errors import RecipeError
 from layered.weights import catalogue
 from tests.experiments.small_run import small_recipe, values
@@ -60,6 +60,7 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
         ({"bd_rate": "spline"}, "bd_rate: "),
         ({"name": "../escape"}, "name: "),
         ({"threads": 0}, "threads: "),
+        ({"codecs": []}, "codecs: 1 or more are needed, 0 given"),
     ],
 )
 def test_faults_are_named_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -82,6 +83,8 @@ def test_overrides_reach_every_level_with_their_types(tmp_path: Path) -> None:
 def test_overriding_data_by_a_folder_replaces_all_of_it(tmp_path: Path) -> None:
     recipe = make_recipe(values(tmp_path, data={"source": "kodak", "limit": 2}), ["data=elsewhere"])
     assert (recipe.data.source, recipe.data.limit) == ("elsewhere", None)
+    recipe = make_recipe(values(tmp_path), ["data=a: [b]", "data.limit=2"])
+    assert (recipe.data.source, recipe.data.limit) == ("a: [b]", 2)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +116,10 @@ def test_the_given_values_stay_as_they_are(tmp_path: Path) -> None:
 def test_the_weights_that_bundled_recipes_name_are_bundled(name: str) -> None:
     named = {spec.weights for spec in load_recipe(name).codecs if spec.weights}
     assert named <= {entry.name for entry in catalogue()}
+
+
+@pytest.mark.parametrize(("key", "value"), [("paper", "nobody"), ("data", "Urban"), ("names", {"layered": "COMPAS"})])
+def test_published_results_that_are_not_there_show_before_any_work(key: str, value: object) -> None:
+    good = {"paper": "compass", "data": "Kodak", "names": {"layered": "COMPASS"}}
+    with pytest.raises(ValueError, match="there are"):
+        Published.model_validate({**good, key: value})

@@ -99,7 +99,7 @@ def test_failures_stand_in_the_terminal_and_in_the_report(copied: Results) -> No
     failures = tuple(Failure("single webp", 10.0, f"p{k}", (0.5, 1.0), "out of luck") for k in range(25))
     text = write_report(replace(copied, failures=failures))
     for shown in (text, (copied.folder / "report.md").read_text()):
-        assert "25 items have no record:" in shown and "and 5 more" in shown
+        assert "25 items without a record:" in shown and "and 5 more" in shown
         assert "single webp, quality 10, p0, x0.5 x1: out of luck" in shown
 
 
@@ -161,3 +161,24 @@ def test_parquet_without_polars_names_the_extra(
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(OptionError, match=r"layered\[parquet\]"):
         write_records_parquet(written, tmp_path / "records.parquet")
+
+
+def test_json_of_a_codec_that_was_renamed_goes(copied: Results) -> None:
+    left = copied.folder / "compressai" / "ladder0" / "old-name-layer0.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
+    write_report(copied)
+    assert not left.exists() and (copied.folder / "compressai" / "single-webp-layer0.json").exists()
+
+
+def test_no_text_of_others_breaks_a_table(copied: Results) -> None:
+    name = "a|b <i>\nc"
+    codecs = tuple(spec.model_copy(update={"name": name}) if k else spec for k, spec in enumerate(copied.recipe.codecs))
+    records = tuple(
+        replace(record, codec=name) if record.codec == copied.recipe.codecs[1].name else record
+        for record in copied.records
+    )
+    recipe = copied.recipe.model_copy(update={"codecs": codecs})
+    write_report(replace(copied, recipe=recipe, records=records))
+    rows = [line for line in (copied.folder / "report.md").read_text().splitlines() if "a\\|b" in line]
+    assert rows and all(row.startswith("| a\\|b &lt;i> c | ") and row.endswith(" |") for row in rows)

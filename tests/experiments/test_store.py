@@ -8,8 +8,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from experiments.item import preview
 from experiments.record import LayerRecord, Provenance, Record
 from experiments.store import Store, digest_of
 
@@ -98,3 +100,15 @@ def test_sweeping_removes_what_killed_runs_left_and_nothing_else(tmp_path: Path)
         os.utime(path, (0, 0))
     store.sweep()
     assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "abc.json"]
+
+
+def test_a_picture_that_was_cut_short_counts_as_absent(tmp_path: Path) -> None:
+    store = Store(tmp_path / "records")
+    path = store.preview("0" * 32, 0)
+    assert not store.has_picture(path)
+    whole = preview(np.zeros((8, 8, 3), np.uint8))
+    store.save_preview(path, whole)
+    assert store.has_picture(path)
+    for kept in range(len(whole)):
+        store.save_preview(path, whole[:kept])
+        assert not store.has_picture(path)

@@ -172,6 +172,8 @@ def test_a_folder_is_done_but_for_its_bad_files(
     assert sorted(path.name for path in Path("streams").iterdir()) == names
 
     assert all(stream.parse(path.read_bytes()) for path in Path("streams").iterdir())
+    assert run(["encode", "in", "more", "--layers", "1", "--quality", "9", "--weights", weights]) == 2
+    assert capsys.readouterr().err.count("is outside 1 to 3") == 1 and not Path("more").exists()
     Path("streams/one.lyr").write_bytes(b"damaged")
     assert run(["decode", "streams", "out", "--weights", weights]) == 1
     assert sorted(path.name for path in Path("out").iterdir()) == ["two.bmp.png", "two.png.png"]
@@ -183,7 +185,9 @@ def test_a_damaged_tail_is_dropped_only_when_asked(
 ) -> None:
     Path("cut.lyr").write_bytes(Path("a.lyr").read_bytes()[:-3])
     assert run(["decode", "cut.lyr", "b.png", "--weights", weights]) == 2
-    assert "error: cut.lyr: layer 2" in capsys.readouterr().err and not Path("b.png").exists()
+    error = capsys.readouterr().err
+    assert "error: cut.lyr: layer 2" in error and "--lenient writes what is whole (layers 0 to 1)" in error
+    assert not Path("b.png").exists()
     assert run(["decode", "cut.lyr", "b.png", "--lenient", "--weights", weights]) == 0
     assert "warning: cut.lyr: the tail was dropped" in capsys.readouterr().err
     assert load_image("b.png").shape == (HEIGHT // 2, WIDTH // 2, 3)
@@ -308,6 +312,7 @@ ms_ssim: false
         ("bench keys.yaml", "colour"),
         ("bench demo --set nonesuch=1", "nonesuch"),
         ("bench demo --set device=nonesuch", "device nonesuch"),
+        ("bench demo --dry-run --scheduler tcp://127.0.0.1:1", "by --workers instead"),
         ("report empty", "empty"),
         ("weights describe nonesuch", "unknown weights 'nonesuch'"),
         ("weights export nonesuch b.safetensors", "unknown weights 'nonesuch'"),
@@ -343,12 +348,12 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(
     place: Path, weights: str, arguments: str, monkeypatch: pytest.MonkeyPatch, error_line: Errors
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "old.png")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     Path("old.png").write_bytes(b"old")
     monkeypatch.setattr(os, "replace", full)
     assert run([*arguments.split(), "--weights", weights]) == 1
-    assert error_line() == "error: old.png: no space left on device\n"
+    assert error_line() == f"error: {place.resolve() / 'old.png'}: no space left on device\n"
     assert Path("old.png").read_bytes() == b"old" and leftovers(place) == []
 
 

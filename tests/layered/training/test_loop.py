@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 import layered
-from layered.errors import LayeredError, RecipeError
+from layered.errors import ImageError, LayeredError, RecipeError
 from layered.image import save_image
 from layered.training.interrupt import Deferred
 from layered.training.loop import Run, train
+from layered.training.phases import largest_crop
 from layered.training.recipe import TrainingRecipe, load_recipe
 from tests.conftest import smooth_picture, tiny_spec
 
@@ -184,7 +185,7 @@ def test_the_rate_distortion_loss_falls(recipe: TrainingRecipe, tmp_path: Path) 
 
 
 def test_another_recipe_in_the_same_folder_is_refused(recipe: TrainingRecipe, whole: Path) -> None:
-    with pytest.raises(RecipeError, match="other settings"):
+    with pytest.raises(RecipeError, match=r"other settings \(seed\)"):
         train(recipe.model_copy(update={"seed": 9}), whole.parent)
 
 
@@ -207,3 +208,13 @@ def test_unknown_keys_and_values_of_recipes_are_named(tmp_path: Path) -> None:
 def test_a_missing_data_folder_is_named(recipe: TrainingRecipe, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="nowhere"):
         train(recipe.model_copy(update={"data": recipe.data.model_copy(update={"folder": "nowhere"})}), tmp_path)
+
+
+def test_pictures_too_small_for_a_later_phase_are_told_before_the_first_step(
+    recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    large = recipe.phases[3].model_copy(update={"patch": 80})
+    with pytest.raises(ImageError, match="phase 'joint' cuts crops of 80x80, but no training picture has more than 72"):
+        Run(recipe.model_copy(update={"phases": (*recipe.phases[:3], large)}), tmp_path)
+    wide = recipe.phases[0].model_copy(update={"patch": 37, "scales": ((0.5, 1.0),)})
+    assert largest_crop(wide) == 76  # shrunk by half, it fills the patch

@@ -14,7 +14,7 @@ import layered
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
 from layered.weights import card, catalogue, name_of, store
-from layered.weights.store import digest_of, export, save_codec
+from layered.weights.store import card_of, digest_of, export, save_codec
 from tests.conftest import smooth_picture
 
 
@@ -86,3 +86,18 @@ def test_bundled_weights_match_their_cards(entry: layered.weights.Card, tmp_path
 def test_unknown_names_list_the_valid_ones() -> None:
     with pytest.raises(OptionError, match="unknown weights 'nobody'"):
         card("nobody")
+
+
+def test_a_weights_file_is_described_by_itself(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    digest = save_codec(tiny_codec, path, "mine", training={"seconds": 3})
+    found = card_of(path)
+    assert (found.name, found.digest, found.training) == ("mine", digest.hex(), {"seconds": 3})
+    assert layered.spec.CodecSpec.model_validate(found.spec) == tiny_codec.spec
+    assert "seconds: 3" in found.text()
+
+
+def test_a_weights_file_may_be_read_by_whom_any_new_file_may(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
+    save_codec(tiny_codec, tmp_path / "w.safetensors", "mine")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
