@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from layered import stream
 from layered.errors import CorruptStream, LayeredError, OptionError, UnsupportedVersion
 from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
-from layered.layer import Context, Layer
+from layered.layer import Context, Enhancement, Layer
 from layered.rounding import Hard, Rounding
 
 if TYPE_CHECKING:
-    from layered.enhancement.residual import ResidualEnhancement
     from layered.spec import CodecSpec
 
 __all__ = ["LIMITS", "LayerOutput", "LayeredCodec", "as_decoded"]
@@ -41,11 +40,12 @@ class LayerOutput:
 class LayeredCodec(nn.Module):
     """Encodes pictures to layered streams and back.
 
-    spec: how it was built.  base: codes the smallest picture.  enhancement: shared by all upper layers, or
-    None for a single-layer codec.  digest: six bytes that name the weights in every stream; set by the loader.
+    spec: how it was built.  base: codes the smallest picture.  enhancement: shared by all upper layers, or a list
+    with one for each, or None for a single-layer codec.  digest: six bytes that name the weights in every stream;
+    set by the loader.
     """
 
-    def __init__(self, spec: CodecSpec, base: Layer, enhancement: ResidualEnhancement | None) -> None:
+    def __init__(self, spec: CodecSpec, base: Layer, enhancement: Enhancement | nn.ModuleList | None) -> None:
         super().__init__()
         self.spec = spec
         self.base = base
@@ -65,25 +65,34 @@ class LayeredCodec(nn.Module):
 
     def layer(self, index: int) -> Layer:
         """The module that codes layer `index`, 0 being the base.  Raises OptionError where there is none."""
-        if index == 0:
-            return self.base
+        return self.base if index == 0 else self.upper(index)
+
+    def upper(self, index: int) -> Enhancement:
+        """The module of enhancement layer `index`, counted from 1.  Raises OptionError where there is none."""
         if self.enhancement is None:
             raise OptionError(f"the weights {self.name!r} have no enhancement layer, so they code one layer only")
-        return self.enhancement
+        if not isinstance(self.enhancement, nn.ModuleList):
+            return self.enhancement
+        if index > len(self.enhancement):
+            most = len(self.enhancement) + 1
+            raise OptionError(f"the weights {self.name!r} code up to {most} layers, {index + 1} are asked for")
+        chosen = self.enhancement[index - 1]
+        assert isinstance(chosen, Enhancement)
+        return chosen
 
     def forward(
         self, originals: Sequence[Tensor], qualities: Sequence[float], rounding: Rounding
     ) -> tuple[LayerOutput, ...]:
         """All layers of a batch, differentiable: originals of each layer [B, 3, H_k, W_k], base first."""
         outputs: list[LayerOutput] = []
-        lower = None
+        lower = carried = None
         for k, (original, quality) in enumerate(zip(originals, qualities, strict=True)):
-            context = Context(original.shape[-2], original.shape[-1], quality, lower)
+            context = Context(original.shape[-2], original.shape[-1], quality, lower, carried=carried)
             layer = self.layer(k)
             coded = layer.code(layer.analyse(original, context), context, rounding)
             picture = layer.synthesise(coded.latents, context)
             outputs.append(LayerOutput(original, picture, coded.bits))
-            lower = as_decoded(picture)
+            lower, carried = as_decoded(picture), layer.carry(coded.latents, context)
         return tuple(outputs)
 
     @torch.inference_mode()
@@ -109,18 +118,20 @@ class LayeredCodec(nn.Module):
         qualities = self.qualities(quality, len(check_scales(scales)))
         header = stream.Header(stream.VERSION, self.digest, width, height, len(qualities), exact)
         stream.check_header(header, limits)
+        self.layer(len(qualities) - 1)  # too many layers are told before the first is coded
         chunks, pictures = [], []
         lower: Tensor | None = None
+        carried: Tensor | None = None
         seal = 0
         for k, (w, h) in enumerate(layer_sizes(width, height, scales)):
-            context = Context(h, w, qualities[k], lower, exact, seal)
+            context = Context(h, w, qualities[k], lower, exact, seal, carried)
             layer = self.layer(k)
             original = to_tensor(resize8(image, w, h), self.device)
             latents = layer.code(layer.analyse(original, context), context, Hard()).latents
             chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context)))
             seal = zlib.crc32(chunks[-1].payload, seal)
             pictures.append(to_image8(layer.synthesise(latents, context)))
-            lower = to_tensor(pictures[-1], self.device)
+            lower, carried = to_tensor(pictures[-1], self.device), layer.carry(latents, context)
         data = stream.pack(header, chunks, limits)
         if verify:
             decoded = self.decode(data, limits=limits)
@@ -144,6 +155,7 @@ class LayeredCodec(nn.Module):
             raise OptionError(f"{layers} layers asked for, the stream holds {len(parsed.chunks)}")
         low, high = self.quality_range
         pictures: list[Image8] = []
+        carried: Tensor | None = None
         seal = 0
         for k, chunk in enumerate(parsed.chunks[:count]):
             if chunk.adapter:
@@ -151,12 +163,14 @@ class LayeredCodec(nn.Module):
             if not low <= chunk.quality <= high:
                 raise CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
             lower = to_tensor(pictures[-1], self.device) if pictures else None
-            context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact, seal)
+            context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact, seal, carried)
             layer = self.layer(k)
-            picture = layer.synthesise(layer.read(chunk.payload, context), context)
+            latents = layer.read(chunk.payload, context)
+            picture = layer.synthesise(latents, context)
             if not bool(torch.isfinite(picture).all()):
                 raise CorruptStream(f"layer {k}: its symbols give values beyond all numbers; no encoder writes such")
             pictures.append(to_image8(picture))
+            carried = layer.carry(latents, context)
             seal = zlib.crc32(chunk.payload, seal)
         return pictures
 
@@ -178,7 +192,7 @@ class LayeredCodec(nn.Module):
             return resize8(top, width, height)
         exact = stream.parse(data, strict=strict, limits=LIMITS).header.exact
         context = Context(height, width, lower=to_tensor(top, self.device), exact=exact)
-        return to_image8(self.enhancement.predict(context))
+        return to_image8(self.upper(1).predict(context))
 
     def encode_to_bytes(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from layered.rounding import Rounding
 
-__all__ = ["Coded", "Context", "Latents", "Layer", "in_double", "in_order"]
+__all__ = ["Coded", "Context", "Enhancement", "Latents", "Layer", "in_double", "in_order"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Context:
 
     height, width: the layer's size in pixels.  quality: real, in the layer's `quality_range`.
     lower: the reconstruction of the layer below, [B, 3, h, w] in [0, 1]; None for a base layer.
+    carried: what the layer below hands on besides it, see `Layer.carry`.
     exact: synthesis and prediction run in float64, so that pictures are the same on every machine.
     seal: CRC32 over the payloads of the layers below, which this layer's own checksum takes in.
     """
@@ -31,6 +32,7 @@ class Context:
     lower: Tensor | None = None
     exact: bool = False
     seal: int = 0
+    carried: Tensor | None = None
     _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: str, make: Callable[[], Tensor]) -> Tensor:
@@ -93,6 +95,22 @@ class Layer(nn.Module, ABC):
     @abstractmethod
     def read(self, data: bytes, context: Context) -> Latents:
         """The inverse of `write`: the same quantised latents, or CorruptStream."""
+
+    def carry(self, latents: Latents, context: Context) -> Tensor | None:
+        """What a layer above may start from besides the picture; of most layers nothing."""
+        return None
+
+
+class Enhancement(Layer):
+    """A layer that starts from what the decoder holds of the layer below."""
+
+    @abstractmethod
+    def predict(self, context: Context) -> Tensor:
+        """The picture [B, 3, H, W], not clamped, that is expected without any bits."""
+
+    @abstractmethod
+    def start_from(self, base: Layer) -> None:
+        """Take over, before training, what a trained base layer knows.  Raises OptionError where none of it fits."""
 
 
 def in_order(tensor: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -11,10 +11,12 @@ from layered.errors import OptionError
 from layered.recipes import Strict, faults
 
 if TYPE_CHECKING:
-    from layered.codec import LayeredCodec
-    from layered.layer import Layer
+    from torch import nn
 
-__all__ = ["BASE_LAYERS", "CodecSpec", "EnhancementSpec", "TransformSpec", "build"]
+    from layered.codec import LayeredCodec
+    from layered.layer import Enhancement, Layer
+
+__all__ = ["BASE_LAYERS", "CodecSpec", "EnhancementSpec", "MeiSpec", "TransformSpec", "build"]
 
 
 class TransformSpec(Strict):
@@ -40,16 +42,40 @@ class EnhancementSpec(Strict):
     residual: TransformSpec = TransformSpec()
 
 
+class MeiSpec(Strict):
+    """Enhancement in the latent domain (Mei et al.), a module of its own for each of so many layers.
+
+    coder: factorized in the paper, mean-scale in the enhanced variant; its M is the base layer's.  width: see
+    `layered.enhancement.mei.MeiEnhancement`.
+    """
+
+    name: Literal["mei"]
+    coder: TransformSpec = TransformSpec(name="factorized", N=96, M=96)
+    layers: int = Field(default=2, ge=1, le=16)
+    width: int | None = Field(default=None, ge=1, le=1024)
+
+
 class CodecSpec(Strict):
-    """A base layer, an optional enhancement module that all upper layers share, and the trained lambdas.
+    """A base layer, optional enhancement above it, and the trained lambdas.
 
     base: a TransformSpec, or the name of a CompressAI zoo model (see layered.base.zoo), which brings its
     weights and its lambda along; a built codec's own specification never holds such a name.
     """
 
     base: TransformSpec | str = TransformSpec()
-    enhancement: EnhancementSpec | None = None
+    enhancement: EnhancementSpec | MeiSpec | None = None
     lambdas: tuple[float, ...] = (0.0067,)
+
+    @field_validator("enhancement", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """So that a fault is told of the kind that was meant, not of both."""
+        if not isinstance(value, dict):
+            return value
+        try:
+            return (MeiSpec if value.get("name") == "mei" else EnhancementSpec).model_validate(value)
+        except ValidationError as error:
+            raise ValueError(faults(error)) from None
 
 
 def _mean_scale(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
@@ -74,8 +100,6 @@ def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
     """The codec that `spec` describes, freshly initialised.  Raises OptionError for unknown names or options."""
     from layered.base.zoo import load_zoo
     from layered.codec import LayeredCodec
-    from layered.enhancement.predictor import build_predictor
-    from layered.enhancement.residual import ResidualEnhancement
 
     if not isinstance(spec, CodecSpec):
         try:
@@ -87,11 +111,35 @@ def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
         spec = spec.model_copy(update={"base": TransformSpec(**concrete), "lambdas": (lam,)})
     else:
         base = _layer(spec.base, spec.lambdas)
-    enhancement = None
-    if spec.enhancement is not None:
+    return LayeredCodec(spec, base, _enhancement(spec))
+
+
+def _enhancement(spec: CodecSpec) -> Enhancement | nn.ModuleList | None:
+    if isinstance(spec.enhancement, EnhancementSpec):
+        from layered.enhancement.predictor import build_predictor
+        from layered.enhancement.residual import ResidualEnhancement
+
         predictor = build_predictor(**spec.enhancement.predictor)
-        enhancement = ResidualEnhancement(predictor, _layer(spec.enhancement.residual, spec.lambdas))
-    return LayeredCodec(spec, base, enhancement)
+        return ResidualEnhancement(predictor, _layer(spec.enhancement.residual, spec.lambdas))
+    return _mei_layers(spec.enhancement, spec) if spec.enhancement else None
+
+
+def _mei_layers(mei: MeiSpec, spec: CodecSpec) -> nn.ModuleList:
+    from torch import nn
+
+    from layered.base.transforms import TransformLayer
+    from layered.enhancement.mei import MeiEnhancement
+
+    assert isinstance(spec.base, TransformSpec)
+    layers, carried = nn.ModuleList(), spec.base.M
+    for _ in range(mei.layers):
+        coder = _layer(mei.coder, spec.lambdas)
+        if not isinstance(coder, TransformLayer):
+            raise OptionError(f"enhancement mei: {mei.coder.name!r} is no layer on CompressAI's transforms")
+        layer = MeiEnhancement(coder, carried, mei.width)
+        layers.append(layer)
+        carried = layer.carries
+    return layers
 
 
 def _layer(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:

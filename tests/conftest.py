@@ -11,6 +11,7 @@ import torch
 from layered.base.initialise import initialise
 from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
+from layered.enhancement.residual import ResidualEnhancement
 from layered.image import Image8
 from layered.spec import CodecSpec, build
 from layered.weights.store import digest_of
@@ -40,8 +41,11 @@ def make_codec(spec: CodecSpec, seed: int = 0) -> LayeredCodec:
     generator = torch.Generator().manual_seed(seed)
     picture = torch.from_numpy(smooth_picture(64, 64)).permute(2, 0, 1)[None].float() / 255
     initialise(codec.base, "wavelet", picture, generator)
-    if codec.enhancement is not None:
+    if isinstance(codec.enhancement, ResidualEnhancement):
         initialise(codec.enhancement.residual, "wavelet", (picture - 0.5) * 0.2, generator, centre=0.0)
+    elif isinstance(codec.enhancement, torch.nn.ModuleList):
+        for k in range(len(codec.enhancement)):
+            codec.upper(k + 1).start_from(codec.base)
     rebuild_tables(codec)
     codec.name = "tiny"
     codec.digest = digest_of(codec.spec, codec.state_dict())
@@ -57,6 +61,13 @@ def tiny_spec(base: str = "mean-scale", predictor: str = "liff", lambdas: tuple[
         "enhancement": {"predictor": options, "residual": {"name": "mean-scale", "N": 12, "M": 16}},
         "lambdas": lambdas,
     })  # fmt: skip
+
+
+def tiny_mei(name: str = "factorized", width: int | None = 4) -> CodecSpec:
+    """Three layers coded in the latent domain."""
+    coder = {"name": name, "N": 12, "M": 16}
+    enhancement = {"name": "mei", "coder": coder, "width": width}
+    return CodecSpec.model_validate({"base": coder, "enhancement": enhancement, "lambdas": LAMBDAS})
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from compressai.registry import register_model
 from torch import Tensor
 
 from layered.base.gain import RateGains
-from layered.base.transforms import TransformLayer
+from layered.base.transforms import TransformLayer, make_steady
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import code_bottleneck, read_bottleneck, write_bottleneck
 from layered.layer import Coded, Context, Latents
@@ -28,12 +28,12 @@ class Factorized(FactorizedPrior, TransformLayer):
 
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
         super().__init__(N=N, M=M)
-        self.steady()
+        make_steady(self)
         self.gains = RateGains(lambdas, M)
         self.lambdas = self.gains.lambdas
 
-    def analyse(self, image: Tensor, context: Context) -> Latents:
-        return Latents((self.scaled_latents(image, context.quality),))
+    def with_side(self, y: Tensor) -> Latents:
+        return Latents((y,))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
         y_hat, bits = code_bottleneck(self.entropy_bottleneck, latents.parts[0], rounding)

@@ -10,7 +10,7 @@ from compressai.registry import register_model
 from torch import Tensor, nn
 
 from layered.base.gain import RateGains
-from layered.base.transforms import TransformLayer, ceil_div
+from layered.base.transforms import TransformLayer, ceil_div, make_steady
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import (
     code_bottleneck,
@@ -46,12 +46,11 @@ class MeanScale(MeanScaleHyperprior, TransformLayer):
 
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
         super().__init__(N=N, M=M)
-        self.steady()
+        make_steady(self)
         self.gains = RateGains(lambdas, M)
         self.lambdas = self.gains.lambdas
 
-    def analyse(self, image: Tensor, context: Context) -> Latents:
-        y = self.scaled_latents(image, context.quality)
+    def with_side(self, y: Tensor) -> Latents:
         return Latents((y, self.h_a(y)))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:

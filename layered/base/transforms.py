@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -16,8 +17,8 @@ from layered.base.gain import RateGains
 from layered.layer import Context, Latents, Layer, in_double, in_order
 
 __all__ = [
-    "STRIDE", "SteadyGDN", "SteadyDeconvolution", "TransformLayer", "ceil_div", "load_resized", "pad_to_stride",
-    "rebuild_tables",
+    "STRIDE", "SteadyGDN", "SteadyDeconvolution", "TransformLayer", "ceil_div", "load_resized", "make_steady",
+    "pad_to_stride", "rebuild_tables",
 ]  # fmt: skip
 
 STRIDE = 16
@@ -75,6 +76,15 @@ class SteadyDeconvolution(nn.ConvTranspose2d):
         return F.pixel_shuffle(F.conv2d(x, kernel, bias, padding=1), 2)
 
 
+def make_steady(module: nn.Module) -> None:
+    """Let every normalisation and deconvolution below be a steady one; parameters and names stay."""
+    for part in module.modules():
+        if type(part) is GDN:
+            part.__class__ = SteadyGDN
+        elif type(part) is nn.ConvTranspose2d:
+            part.__class__ = SteadyDeconvolution
+
+
 class TransformLayer(Layer):
     """A layer with CompressAI's transforms g_a and g_s, of stride 16, and gains around its quantiser."""
 
@@ -82,21 +92,26 @@ class TransformLayer(Layer):
     g_s: nn.Sequential
     gains: RateGains
 
-    def steady(self) -> None:
-        """Let every normalisation and deconvolution be a steady one; parameters and names stay."""
-        for module in self.modules():
-            if type(module) is GDN:
-                module.__class__ = SteadyGDN
-            elif type(module) is nn.ConvTranspose2d:
-                module.__class__ = SteadyDeconvolution
+    @abstractmethod
+    def with_side(self, y: Tensor) -> Latents:
+        """Scaled latents y [B, M, h, w] and the side information that is coded with them."""
 
-    def scaled_latents(self, image: Tensor, quality: float) -> Tensor:
-        """Image [B, 3, H, W] -> latents y [B, M, ceil(H/16), ceil(W/16)] at the gain of `quality`."""
-        y = _through(self.g_a, pad_to_stride(image))
-        return self.gains.apply_gain(y, quality)
+    def analyse(self, image: Tensor, context: Context) -> Latents:
+        return self.with_side(self.gains.apply_gain(self.transformed(image), context.quality))
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
-        y_hat = self.gains.remove_gain(latents.parts[0], context.quality)
+        return self.picture(self.carry(latents, context), context)
+
+    def carry(self, latents: Latents, context: Context) -> Tensor:
+        """The quantised latents y without their gain."""
+        return self.gains.remove_gain(latents.parts[0], context.quality)
+
+    def transformed(self, image: Tensor) -> Tensor:
+        """Image [B, 3, H, W] -> latents y [B, M, ceil(H/16), ceil(W/16)], before any gain."""
+        return _through(self.g_a, pad_to_stride(image))
+
+    def picture(self, y_hat: Tensor, context: Context) -> Tensor:
+        """What the synthesis transform makes of `y_hat`, cut to the context's size."""
         weights = next(self.g_s.parameters())
         image = in_double(self.g_s, y_hat) if context.exact else _through(self.g_s, in_order(y_hat.to(weights.dtype)))
         return image[..., : context.height, : context.width]

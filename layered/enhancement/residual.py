@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
-from layered.layer import Coded, Context, Latents, Layer, in_double
+from layered.base.transforms import TransformLayer
+from layered.errors import OptionError
+from layered.layer import Coded, Context, Enhancement, Latents, Layer, in_double
 from layered.rounding import Rounding
 
 __all__ = ["ResidualEnhancement"]
 
 
-class ResidualEnhancement(Layer):
+class ResidualEnhancement(Enhancement):
     """Any base layer as residual module behind any predictor; one instance serves every enhancement layer.
 
     predictor: module (lower [B, 3, h, w], height, width) -> prediction [B, 3, height, width], not clamped.
@@ -49,3 +54,17 @@ class ResidualEnhancement(Layer):
 
     def read(self, data: bytes, context: Context) -> Latents:
         return self.residual.read(data, context)
+
+    @torch.no_grad()
+    def start_from(self, base: Layer) -> None:
+        """Residual module = base layer fed with residual + 1/2: the half is folded into the outer biases."""
+        residual = self.residual
+        try:
+            residual.load_state_dict(base.state_dict())
+        except RuntimeError:
+            raise OptionError("a residual module starts from a base layer of its own kind and widths only") from None
+        assert isinstance(residual, TransformLayer)
+        first: Any = residual.g_a[0]
+        last: Any = residual.g_s[-1]
+        first.bias += 0.5 * first.weight.sum(dim=(1, 2, 3))
+        last.bias -= 0.5

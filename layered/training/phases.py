@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +12,10 @@ from torch import Tensor, nn
 
 from layered.base.gain import lambda_at
 from layered.base.initialise import initialise
-from layered.base.transforms import TransformLayer
 from layered.codec import LayeredCodec
 from layered.enhancement.resample import Bicubic
 from layered.enhancement.residual import ResidualEnhancement
-from layered.errors import RecipeError
+from layered.errors import OptionError, RecipeError
 from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
@@ -88,13 +86,14 @@ class Objective(nn.Module):
 
     def __init__(self, codec: LayeredCodec, phase: Phase) -> None:
         super().__init__()
-        if phase.kind != "base" and codec.enhancement is None:
-            raise RecipeError(f"phase {phase.name!r} trains an enhancement layer, but the model has none")
-        if phase.kind in ("residual", "joint") and len(phase.scales) < 2:
+        if phase.kind != "base":
+            _check_enhancement(codec, phase)
+        if phase.kind in ("residual", "joint", "all") and len(phase.scales) < 2:
             raise RecipeError(f"phase {phase.name!r} needs a scale range for the base and for each enhancement layer")
         if phase.kind in ("base", "predictor") and len(phase.scales) != 1:
             raise RecipeError(f"phase {phase.name!r} takes one scale range, not {len(phase.scales)}")
-        if phase.kind == "residual" and codec.enhancement is not None:
+        if phase.kind == "residual":
+            assert isinstance(codec.enhancement, ResidualEnhancement)
             bicubic = ResidualEnhancement(Bicubic(), codec.enhancement.residual)
             codec = LayeredCodec(codec.spec, codec.base, bicubic)
         self.codec = codec
@@ -126,7 +125,7 @@ class Objective(nn.Module):
         for k, output in enumerate(outputs):
             mse = F.mse_loss(output.reconstruction.float(), output.original)
             bpp = output.bits.mean() / (output.original.shape[-2] * output.original.shape[-1])
-            if k > 0 or self.phase.kind == "base":
+            if k > 0 or self.phase.kind in ("base", "all"):
                 loss = loss + bpp + weight * mse
             means |= {f"bpp{k}": bpp.detach(), f"mse{k}": mse.detach()}
         return loss, means
@@ -143,18 +142,29 @@ class Objective(nn.Module):
         return log
 
     def _prediction(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
-        assert self.codec.enhancement is not None
+        assert isinstance(self.codec.enhancement, ResidualEnhancement)
         lower = downscale(draw.crops, draw.sides[0], draw.sides[0])
         side = draw.crops.shape[-1]
         return F.l1_loss(self.codec.enhancement.predictor(lower, side, side).float(), draw.crops), {}
 
 
-_TRAINED = {
+_TRAINED: dict[str, str | tuple[str, ...]] = {
     "base": "codec.base.",
     "residual": "codec.enhancement.residual.",
     "predictor": "codec.enhancement.predictor.",
     "joint": "codec.enhancement.",
+    "all": ("codec.base.", "codec.enhancement."),
 }
+
+
+def _check_enhancement(codec: LayeredCodec, phase: Phase) -> None:
+    """Raise RecipeError unless the codec has the layers that the phase trains."""
+    try:
+        layer = codec.layer(max(1, len(phase.scales) - 1))
+    except OptionError as error:
+        raise RecipeError(f"phase {phase.name!r}: {error}") from None
+    if phase.kind in ("residual", "predictor") and not isinstance(layer, ResidualEnhancement):
+        raise RecipeError(f"phase {phase.name!r}: this model has no {phase.kind} of its own; use joint or all")
 
 
 def prepare(codec: LayeredCodec, phase: Phase, source: CropSource, seed: int) -> None:
@@ -163,32 +173,17 @@ def prepare(codec: LayeredCodec, phase: Phase, source: CropSource, seed: int) ->
         return
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{phase.name}/init".encode()))
     crops = source.draw(generator, 32, phase.patch)
-    if phase.kind == "base":
-        if phase.init == "base":
-            raise RecipeError(f"phase {phase.name!r}: the base layer cannot be initialised from itself")
+    if phase.kind == "base" and phase.init != "base":
         initialise(codec.base, phase.init, crops.cpu(), generator)
-    elif codec.enhancement is not None and phase.kind == "residual":
-        if phase.init == "base":
-            _copy_base(codec)
-        else:
-            small = downscale(crops, phase.patch // 2, phase.patch // 2)
-            residuals = crops - Bicubic()(small, phase.patch, phase.patch)
-            initialise(codec.enhancement.residual, phase.init, residuals.cpu(), generator, centre=0.0)
+    elif phase.kind in ("residual", "joint", "all") and phase.init == "base":
+        try:
+            for k in range(1, len(phase.scales) if isinstance(codec.enhancement, nn.ModuleList) else 2):
+                codec.upper(k).start_from(codec.base)
+        except OptionError as error:
+            raise RecipeError(f"phase {phase.name!r}: init base: {error}") from None
+    elif phase.kind == "residual" and isinstance(codec.enhancement, ResidualEnhancement):
+        small = downscale(crops, phase.patch // 2, phase.patch // 2)
+        residuals = crops - Bicubic()(small, phase.patch, phase.patch)
+        initialise(codec.enhancement.residual, phase.init, residuals.cpu(), generator, centre=0.0)
     else:
-        raise RecipeError(f"phase {phase.name!r}: init {phase.init!r} is for base and residual phases")
-
-
-@torch.no_grad()
-def _copy_base(codec: LayeredCodec) -> None:
-    """Residual module = base layer fed with residual + 1/2: the half is folded into the outer biases."""
-    assert codec.enhancement is not None
-    residual = codec.enhancement.residual
-    try:
-        residual.load_state_dict(codec.base.state_dict())
-    except RuntimeError:
-        raise RecipeError("init: base needs a residual module of the base layer's kind and widths") from None
-    assert isinstance(residual, TransformLayer)
-    first: Any = residual.g_a[0]
-    last: Any = residual.g_s[-1]
-    first.bias += 0.5 * first.weight.sum(dim=(1, 2, 3))
-    last.bias -= 0.5
+        raise RecipeError(f"phase {phase.name!r}: init {phase.init!r} is not for phases of kind {phase.kind}")

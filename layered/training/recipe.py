@@ -26,16 +26,16 @@ class Phase(Strict):
     """One phase of training.
 
     kind: `base` (rate and distortion of the base layer), `residual` (of all enhancement layers, on bicubic
-    prediction), `predictor` (L1 of the prediction from a clean downscaled picture), `joint` (predictor and
-    residual module together).  patch: side of the crops at full scale.  scales: base layer's scale ranges
-    first, one (low, high) a layer, relative to the patch; drawn anew for each batch.  The learning rate
-    follows `schedule`: constant, cosine to zero, or multiplied by `decay` every `decay_every` steps.
-    init: initialisation of the transforms that this phase trains, by name; `base` copies the base layer's
-    weights into the residual module.  clip: largest norm of the gradient.
+    prediction), `predictor` (L1 of the prediction from a clean downscaled picture), `joint` (all that the
+    enhancement layers are made of), `all` (the base layer with them).  patch: side of the crops at full scale.
+    scales: base layer's scale ranges first, one (low, high) a layer, relative to the patch; drawn anew for each
+    batch.  The learning rate follows `schedule`: constant, cosine to zero, or multiplied by `decay` every
+    `decay_every` steps.  init: initialisation of the transforms that this phase trains, by name; `base` lets the
+    enhancement layers begin with the base layer's weights.  clip: largest norm of the gradient.
     """
 
     name: str
-    kind: Literal["base", "residual", "predictor", "joint"]
+    kind: Literal["base", "residual", "predictor", "joint", "all"]
     steps: int = Field(ge=1)
     batch: int = Field(default=8, ge=1)
     patch: int = Field(default=128, ge=16)
