@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from baselines.classical import CLASSICAL
 from baselines.command import Command, CommandPicture
 from baselines.external import ExternalLayered, ExternalPicture, Options, is_class_name
+from baselines.hevc import HEVC
+from baselines.jpegxl import JPEGXL
 from baselines.learned import LEARNED, BasePicture, LayeredFile
 from baselines.protocol import Codec, PictureCodec
+from baselines.shvc.engines import shvc
 from baselines.simulcast import Simulcast
 from baselines.single import SingleLayer
+from baselines.vvc import VVC
 from layered.errors import OptionError
 
 __all__ = ["METHODS", "PICTURES", "SEPARATE", "build", "picture_codec"]
 
-PICTURES: tuple[str, ...] = (*LEARNED, *CLASSICAL)
+_FIXED: Mapping[str, PictureCodec] = {**CLASSICAL, **JPEGXL, **HEVC, **VVC}
+PICTURES: tuple[str, ...] = (*LEARNED, *_FIXED)
 _OF_PICTURES: dict[str, type[Simulcast | SingleLayer]] = {"simulcast": Simulcast, "single": SingleLayer}
-METHODS: tuple[str, ...] = ("layered", *_OF_PICTURES)
+METHODS: tuple[str, ...] = ("layered", *_OF_PICTURES, "shvc")
 SEPARATE = {"simulcast": True, "single": False}
 """Methods whose layers are files of their own; the value: whether a layer counts the files of those below."""
 
@@ -36,11 +43,11 @@ def picture_codec(
     if isinstance(of, str) and is_class_name(of):
         _no_weights(of, weights)
         return ExternalPicture(of, options)
-    if isinstance(of, str) and of not in CLASSICAL:
+    if isinstance(of, str) and of not in _FIXED:
         raise OptionError(f"unknown picture codec {of!r}; there are {', '.join(PICTURES)}; {_OWN_PICTURE}")
     _no_weights(str(of), weights)
     _no_options(str(of), options)
-    return CommandPicture(of) if isinstance(of, Command) else CLASSICAL[of]
+    return CommandPicture(of) if isinstance(of, Command) else _FIXED[of]
 
 
 def build(
@@ -51,23 +58,27 @@ def build(
     *,
     options: Options = (),
 ) -> Codec:
-    """A codec by a recipe's words: `layered`, a class, or `simulcast` or `single` with a picture codec in `of`.
+    """A codec by a recipe's words: `layered`, `shvc`, a class, or `simulcast` or `single` with a picture codec in `of`.
 
-    options: for the class that `codec` or `of` names.  Raises OptionError for an unknown name, a missing `of`, or
-    words that have no meaning here.
+    options: for `shvc`, or the class that `codec` or `of` names.  Raises OptionError for an unknown name, a missing
+    `of`, or words that have no meaning here.
     """
     if codec in _OF_PICTURES:
         if of is None:
             raise OptionError(f"{codec} needs `of:`, one of {', '.join(PICTURES)}; {_OWN_PICTURE}")
         return _OF_PICTURES[codec](picture_codec(of, weights, device, options=options))
     own = is_class_name(codec)
-    if codec != "layered" and not own:
+    if codec not in METHODS and not own:
         raise OptionError(f"unknown codec {codec!r}; there are {', '.join(METHODS)}; your own is {_CLASS}")
     if of is not None:
-        raise OptionError(f"`of: {of}` has no meaning for {codec if own else 'the layered codec'}; leave it out")
+        name = "the layered codec" if codec == "layered" else codec
+        raise OptionError(f"`of: {of}` has no meaning for {name}; leave it out")
     if own:
         _no_weights(codec, weights)
         return ExternalLayered(codec, options)
+    if codec == "shvc":
+        _no_weights(codec, weights)
+        return shvc(options)
     _no_options(codec, options)
     return LayeredFile(weights, device) if weights else LayeredFile(device=device)
 
@@ -80,4 +91,4 @@ def _no_weights(name: str, weights: str | None) -> None:
 def _no_options(name: str, options: Options) -> None:
     if options:
         given = ", ".join(key for key, _ in options)
-        raise OptionError(f"options ({given}) have no meaning for {name}; only a class of your own takes them")
+        raise OptionError(f"options ({given}) have no meaning for {name}; only shvc and a class of your own take them")

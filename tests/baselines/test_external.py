@@ -291,7 +291,7 @@ def test_what_is_wrong_with_a_class_shows_before_any_work(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"of": "jpegxl"}, "unknown picture codec 'jpegxl'; there are mean-scale.*your own is file.py:Class"),
+        ({"of": "jpegxs"}, "unknown picture codec 'jpegxs'; there are mean-scale.*your own is file.py:Class"),
         ({"of": "my codecs:My Picture"}, "'my codecs:My Picture' names no class; write file.py:Class"),
         ({"of": 3}, "of: give a name, or a mapping with the commands `encode` and `decode`"),
         ({"codec": "layred", "of": None}, "unknown codec 'layred'; there are layered.*your own is file.py:Class"),

@@ -1,0 +1,161 @@
+"""Still pictures in VVC, 4:2:0 and 10 bits, BT.709 in full range; quality is 63 - QP.
+
+`vvc` codes by VVenC: `vvencapp` where it is on the PATH, else an FFmpeg with libvvenc, on the PATH or in the package
+imageio-ffmpeg.  `vtm` codes by the reference software, whose folder VTM_HOME names.  Both are decoded by the FFmpeg in
+PyAV.  A file begins with the picture's size and a CRC32 of all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from baselines import x265
+from baselines.fingerprint import source_digest
+from baselines.process import run_program
+from baselines.yuv import Planes, crop, pad, to_picture, to_planes
+from layered.errors import LayeredError, OptionError
+from layered.files import read_bytes
+from layered.image import Image8
+
+__all__ = ["VVC", "VvcPicture"]
+
+MAX_QP = 63
+BITS = 10
+MULTIPLE, MIN_SIDE = 8, 64
+"""The smallest coding unit, and the least side that VVenC takes."""
+PRESET = "medium"
+SECONDS = 3600.0
+KIND = "VVC 420 bt709 10 bits"
+_SOURCES = ("baselines/vvc.py", "baselines/x265.py", "baselines/yuv.py", "layered/fields.py")
+
+
+@dataclass(frozen=True)
+class VvcPicture:
+    """One intra picture, in a file of its own.  encoder: VVenC or VTM, neither of which is part of this package."""
+
+    encoder: Literal["vvenc", "vtm"]
+
+    @property
+    def quality_range(self) -> tuple[float, float]:
+        return 0, MAX_QP
+
+    def encode(self, image: Image8, quality: float) -> bytes:
+        """Raises OptionError for a quality that does not exist, or without an encoder; LayeredError where it fails."""
+        if quality not in range(MAX_QP + 1):
+            raise OptionError(f"VVC: quality is {MAX_QP} - QP, a whole number in 0 to {MAX_QP}, got {quality:g}")
+        height, width = image.shape[:2]
+        planes = pad(to_planes(image, "420", bits=BITS), *_padded(width, height))
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            (folder / "in.yuv").write_bytes(b"".join(plane.astype("<u2").tobytes() for plane in planes))
+            run_program(self._command(planes, MAX_QP - int(quality)), folder, SECONDS)
+            return x265.seal(KIND, width, height, read_bytes(folder / "out.266"))
+
+    def decode(self, data: bytes) -> Image8:
+        """Raises CorruptStream for anything that `encode` did not make."""
+        width, height, packet = x265.unseal(KIND, data)
+        planes = x265.decode([packet], *_padded(width, height), "420", BITS, codec="vvc")
+        return to_picture(crop(planes, width, height), width, height)
+
+    def fingerprint(self) -> Mapping[str, str]:
+        words = " ".join(self._command(to_planes(np.zeros((64, 64, 3), np.uint8), "420", bits=BITS), 32)[1:])
+        return {
+            "encoder": _version(self._program()),
+            "decoder": f"FFmpeg {x265.versions()['ffmpeg']}",
+            "settings": f"{KIND}: {words}",
+            "code": source_digest(*_SOURCES),
+        }
+
+    def _program(self) -> str:
+        return _vtm() if self.encoder == "vtm" else _vvenc()
+
+    def _command(self, planes: Planes, qp: int) -> Sequence[str]:
+        """The program and its arguments for `in.yuv`, which holds the planes."""
+        program, (height, width) = self._program(), planes[0].shape
+        if self.encoder == "vtm":
+            return (
+                program, "-c", str(Path(program).parent.parent / _VTM_SETTINGS), "-i", "in.yuv", "-b", "out.266",
+                "-wdt", str(width), "-hgt", str(height), "-fr", "1", "-f", "1", "-q", str(qp),
+                "--InputBitDepth=10", "--InternalBitDepth=10", "--InputChromaFormat=420", "--Level=6.2",
+            )  # fmt: skip
+        if Path(program).stem == "vvencapp":
+            return (
+                program, "-i", "in.yuv", "-o", "out.266", "-s", f"{width}x{height}", "-c", "yuv420_10", "-f", "1",
+                "--qp", str(qp), "--qpa", "0", "--preset", PRESET, "-t", "1",
+            )  # fmt: skip
+        return (
+            program, "-hide_banner", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p10le", "-s",
+            f"{width}x{height}", "-i", "in.yuv", "-frames:v", "1", "-c:v", "libvvenc", "-qp", str(qp), "-qpa", "0",
+            "-preset", PRESET, "-threads", "1", "-f", "vvc", "out.266",
+        )  # fmt: skip
+
+
+VVC: Mapping[str, VvcPicture] = {"vvc": VvcPicture("vvenc"), "vtm": VvcPicture("vtm")}
+
+_VTM_SETTINGS = "cfg/encoder_intra_vtm.cfg"
+
+
+def _padded(width: int, height: int) -> tuple[int, int]:
+    wide, high = (max(MIN_SIDE, -(-side // MULTIPLE) * MULTIPLE) for side in (width, height))
+    return wide, high
+
+
+def _vvenc() -> str:
+    return _find_vvenc(os.environ.get("PATH", ""))
+
+
+@cache
+def _find_vvenc(path: str) -> str:
+    if own := shutil.which("vvencapp", path=path):
+        return own
+    candidates = [shutil.which("ffmpeg", path=path)]
+    try:
+        import imageio_ffmpeg
+
+        candidates.append(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        pass
+    for program in candidates:
+        if program and "libvvenc" in _printed(program, "-hide_banner", "-encoders"):
+            return program
+    raise OptionError(
+        "VVC needs vvencapp, or an ffmpeg with libvvenc, on the PATH, or such as: pip install imageio-ffmpeg"
+    )
+
+
+def _vtm() -> str:
+    home = os.environ.get("VTM_HOME")
+    if not home:
+        raise OptionError("vtm needs the reference software: set VTM_HOME to its folder, with bin/ and cfg/ in it")
+    program = Path(home) / "bin" / "EncoderAppStatic"
+    for needed in (program, Path(home) / _VTM_SETTINGS):
+        if not needed.is_file():
+            raise OptionError(f"vtm: {needed} is missing; VTM_HOME is the folder in which VTM was built")
+    return str(program)
+
+
+@cache
+def _version(program: str) -> str:
+    """What the program says of itself, and a digest of it, since builds differ where versions do not."""
+    flags = ("-version",) if "ffmpeg" in Path(program).name else ("--version",)
+    first = next(iter(_printed(program, *flags).splitlines()), "unknown version")
+    return f"{' '.join(first.split())}, SHA-256 {hashlib.sha256(read_bytes(program)).hexdigest()[:16]}"
+
+
+def _printed(*words: str) -> str:
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=60, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise LayeredError(f"{words[0]} does not run: {error}") from None
+    return done.stdout or done.stderr

@@ -1,0 +1,149 @@
+"""How close the emulated SHVC comes to measurements of the reference software SHM, layer by layer.
+
+    python -m experiments.shvc_check --reference DIR [--images N] [--scales 2_1]
+
+DIR holds `shm11_kodak_2_1.csv` and such, named by the factors between the image and its layers, the base first: one
+row per image, QP and layer, with the layer's bits and its PSNR in RGB.  The same Kodak images are coded at the same
+QPs; bits are accumulated over layers, ours are those of whole files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from baselines.protocol import Codec
+from baselines.shvc.emulated import EmulatedShvc
+from baselines.x265 import MAX_QP
+from experiments.bdrate import Curve, bd_rate
+from experiments.data import DataSet, find_data
+from experiments.metrics import mean, psnr
+from layered.errors import LayeredError, OptionError
+from layered.files import read_bytes
+from layered.image import check_scales, resize8
+
+__all__ = ["Key", "Point", "compare", "main", "measured", "referenced"]
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """One picture: a layer, the base being 0, of an image at a QP."""
+
+    image: str
+    layer: int
+    qp: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a picture costs, with all layers below, and its PSNR in dB against the resized image."""
+
+    bits: float
+    psnr: float
+
+
+def referenced(path: Path, images: Sequence[str]) -> dict[Key, Point]:
+    """The points of `images` (names without ending) in a table of SHM's results.
+
+    Raises LayeredError when the table lacks an image or a column, or holds what is no number.
+    """
+    rows = list(csv.DictReader(io.StringIO(read_bytes(path).decode(errors="replace"))))
+    points: dict[Key, Point] = {}
+    try:
+        for row in sorted(rows, key=lambda row: int(row["layer"])):
+            key = Key(Path(row["image"]).stem, int(row["layer"]), int(row["qp"]))
+            lower = points[Key(key.image, key.layer - 1, key.qp)].bits if key.layer else 0
+            points[key] = Point(lower + int(row["layer_bits"]), float(row["psnr_rgb_db"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise LayeredError(f"{path}: no table of SHM's results ({type(error).__name__}: {error})") from None
+    if missing := [image for image in images if image not in {key.image for key in points}]:
+        raise LayeredError(f"{path}: no results of {missing[0]}")
+    return {key: point for key, point in points.items() if key.image in images}
+
+
+def measured(codec: Codec, data: DataSet, scales: Sequence[float], qps: Sequence[int]) -> dict[Key, Point]:
+    """The same of a codec of ours."""
+    points = {}
+    for picture in data.items:
+        image = picture.load()
+        for qp in qps:
+            encoded = codec.encode(image, scales, MAX_QP - qp)
+            for layer, made in enumerate(codec.decode(encoded)):
+                score = psnr(made, resize8(image, made.shape[1], made.shape[0]))
+                points[Key(picture.name, layer, qp)] = Point(8 * encoded.layer_bytes[layer], score)
+    return points
+
+
+def compare(ours: Mapping[Key, Point], theirs: Mapping[Key, Point]) -> list[tuple[int, str, float, float | None]]:
+    """Rows of (layer, what, rate in percent, PSNR in dB), ours less theirs.
+
+    What: `QP n`, each the mean over images of bits and of PSNR; `mean curve`, the BD-rate of these means; `mean of
+    images`, the mean of the images' BD-rates; these have no PSNR.  Raises CurveError where a curve makes no
+    sense, LayeredError where the two hold different points.
+    """
+    if ours.keys() != theirs.keys():
+        other = min(ours.keys() ^ theirs.keys())
+        raise LayeredError(f"{other.image} at QP {other.qp}, layer {other.layer}, is in one of the results only")
+    images, layers, qps = (sorted({getattr(key, name) for key in ours}) for name in ("image", "layer", "qp"))
+    rows: list[tuple[int, str, float, float | None]] = []
+    for layer in layers:
+        single = []
+        for image in images:
+            anchor, test = (_curve([points[Key(image, layer, qp)] for qp in qps]) for points in (theirs, ours))
+            single.append(bd_rate(anchor, test))
+        means = []
+        for points in (theirs, ours):
+            of = [[points[Key(image, layer, qp)] for image in images] for qp in qps]
+            means.append([Point(mean(p.bits for p in column), mean(p.psnr for p in column)) for column in of])
+        for qp, their, our in zip(qps, *means, strict=True):
+            rows.append((layer, f"QP {qp}", 100 * (our.bits / their.bits - 1), our.psnr - their.psnr))
+        rows.append((layer, "mean curve", bd_rate(_curve(means[0]), _curve(means[1])), None))
+        rows.append((layer, "mean of images", mean(single), None))
+    return rows
+
+
+def _curve(points: Sequence[Point]) -> Curve:
+    return Curve(tuple(point.bits for point in points), tuple(point.psnr for point in points))
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    try:
+        return check_scales([1 / float(factor) for factor in text.split("_")])
+    except (ValueError, ZeroDivisionError, LayeredError):
+        raise OptionError(f"{text!r}: factors such as 4_2_1, the base layer's first, are needed") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--images", type=int, help="the first so many; all by default")
+    parser.add_argument("--scales", default="2_1", help="which table, for example 4_2_1")
+    given = parser.parse_args(arguments)
+    try:
+        scales = _scales(given.scales)
+        if given.images is not None and given.images < 1:
+            raise OptionError(f"at least one image is needed, got {given.images}")
+        data = find_data("kodak", given.images)
+        path = given.reference / f"shm11_kodak_{given.scales}.csv"
+        theirs = referenced(path, [picture.name for picture in data.items])
+        ours = measured(EmulatedShvc(), data, scales, sorted({key.qp for key in theirs}))
+        rows = compare(ours, theirs)
+    except LayeredError as error:
+        parser.error(str(error))
+    title = f"emulated SHVC against SHM, {given.scales}, {len(data.items)} images"
+    table = Table("layer", "at", "rate", "PSNR", title=title)
+    for layer, what, rate, score in rows:
+        table.add_row(str(layer), what, f"{rate:+.2f} %", "" if score is None else f"{score:+.3f} dB")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
