@@ -95,7 +95,7 @@ def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str
     for column in table.columns[1:]:
         column.justify = "right"
     estimates = estimate(pending)
-    shared = any(spec.codec in SEPARATE for spec in recipe.codecs)
+    shared = any(SEPARATE.get(spec.codec, False) for spec in recipe.codecs)
     for entry in estimates:
         shown = _duration(entry.seconds) if entry.seconds is not None else f"fails: {entry.fault}"
         table.add_row(entry.codec, str(entry.items), f"{entry.megapixels:.1f}", shown)

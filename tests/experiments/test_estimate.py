@@ -39,6 +39,13 @@ def test_a_dry_run_writes_nothing_and_leaves_out_what_is_done(pictures: Path, tm
     assert f"{ITEMS * 3 // 2} items for 24 records, {ITEMS // 2} of them to be measured" in describe(recipe, tmp_path)
 
 
+def test_rows_that_share_files_are_told_only_where_there_are_some(pictures: Path, tmp_path: Path) -> None:
+    told = "simulcast rows are put together"
+    assert told in describe(small_recipe(pictures), tmp_path)
+    alone = {"name": "a", "codec": "single", "of": "jpeg", "qualities": [20]}
+    assert told not in describe(small_recipe(pictures, codecs=[alone], anchors=[]), tmp_path)
+
+
 def test_a_codec_that_fails_its_trial_is_named_with_the_reason(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
