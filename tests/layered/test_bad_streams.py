@@ -17,7 +17,10 @@ import pytest
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream
 from layered.image import Image8
-from tests.torture.bad_streams import KINDS, LEAST, LEAST_FLIPS, Bad, Kit, Row, Verdict, Worker, judge, streams_of
+from tests.torture.bad_streams import Row
+from tests.torture.damage import KINDS, streams_of
+from tests.torture.judging import Verdict, Worker, judge
+from tests.torture.kit import LEAST, LEAST_FLIPS, Bad, Kit
 
 EACH = 22
 BAD = Bad("", 2, b"", "plain")
@@ -84,7 +87,7 @@ def test_the_judge_lets_nothing_wrong_pass(kit: Kit) -> None:
 
 
 def test_the_judge_counts_slow_answers_as_bad(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.torture.bad_streams.SLOW", 0.0)
+    monkeypatch.setattr("tests.torture.judging.SLOW", 0.0)
     good = Bad("", 0, kit.files[0].data, "plain")
     outcome, wrong, seconds = judge(kit.codec.decode, good, kit.files[0], True)
     assert outcome == "bad" and "took" in wrong and seconds > 0
