@@ -24,6 +24,18 @@ class Rounding(Protocol):
         """Latents minus their offset -> (values for synthesis, points for the likelihood), same shape."""
         ...
 
+    def pick(self, distances: Tensor) -> Tensor:
+        """Squared distances to the values of a finite alphabet [..., L] -> their shares in the choice, adding to 1."""
+        ...
+
+
+class _Nearest:
+    """The nearest value forward; backward the softmax of the distances (Mentzer et al., CVPR 2018, section 3.2)."""
+
+    def pick(self, distances: Tensor) -> Tensor:
+        hard, soft = nearest(distances), torch.softmax(-distances, -1)
+        return soft + (hard - soft).detach()
+
 
 @dataclass(frozen=True)
 class Hard:
@@ -35,9 +47,12 @@ class Hard:
         values = torch.round(centred)
         return values, values
 
+    def pick(self, distances: Tensor) -> Tensor:
+        return nearest(distances)
+
 
 @dataclass(frozen=True)
-class StraightThrough:
+class StraightThrough(_Nearest):
     """Hard rounding forward, identity backward (Bengio et al. 2013), for rate and distortion alike."""
 
     exact: bool = False
@@ -48,7 +63,7 @@ class StraightThrough:
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(_Nearest):
     """Additive uniform noise in [-1/2, 1/2) (Balle et al. 2017), for rate and distortion alike."""
 
     generator: torch.Generator
@@ -60,7 +75,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class Mixed(_Nearest):
     """Noise for the rate, straight-through rounding for the distortion (Minnen and Singh 2020).
 
     share: (rank, world) of a process that holds every world-th sample of a batch, beginning with the rank-th.
@@ -74,6 +89,12 @@ class Mixed:
     def __call__(self, centred: Tensor) -> tuple[Tensor, Tensor]:
         values = centred + (torch.round(centred) - centred).detach()
         return values, centred + uniform_like(centred, self.generator, self.share)
+
+
+def nearest(distances: Tensor) -> Tensor:
+    """One for the smallest of the distances [..., L], the first of equal ones, zero for the others."""
+    chosen = torch.zeros_like(distances)
+    return chosen.scatter_(-1, distances.argmin(-1, keepdim=True), 1.0)
 
 
 def uniform_like(tensor: Tensor, generator: torch.Generator, share: tuple[int, int] = (0, 1)) -> Tensor:

@@ -1,0 +1,154 @@
+"""Finite alphabets: quantised as the papers do, coded for real, and at the rates that information theory gives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from layered.entropy.alphabet import Centres, integer_tables
+from layered.entropy.symbols import MODELS, Checkerboard, Static, SymbolModel, build_symbol_model
+from layered.errors import CorruptStream, OptionError
+from layered.rounding import Hard, StraightThrough
+
+CHANNELS, SIZE = 4, 5
+
+
+def symbols(height: int, width: int, seed: int = 0, size: int = SIZE) -> NDArray[np.int32]:
+    """Neighbours are alike, and channels differ in what is frequent."""
+    rng = np.random.default_rng(seed)
+    waves = [np.sin(np.arange(height)[:, None] / (3 + c)) + np.cos(np.arange(width) / (4 + c)) for c in range(CHANNELS)]
+    noisy = np.stack(waves) + rng.normal(0, 0.3, (CHANNELS, height, width))
+    middle = (size - 1) / 2 + np.array([-1.0, -0.3, 0.3, 0.5])[:, None, None]
+    values: NDArray[np.int32] = np.clip(np.round(noisy * (size - 1) / 6 + middle), 0, size - 1).astype(np.int32)
+    return values
+
+
+def shares_of(values: NDArray[np.int32]) -> torch.Tensor:
+    return torch.nn.functional.one_hot(torch.from_numpy(values).long(), SIZE).movedim(-1, 1)[None].float()
+
+
+def trained(model: SymbolModel, steps: int = 60) -> SymbolModel:
+    """After a short fit to symbols of other pictures."""
+    if list(model.parameters()):
+        optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+        for step in range(steps):
+            loss = model.bits(shares_of(symbols(24, 32, seed=1 + step % 5))).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    model.freeze()
+    return model.requires_grad_(False)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 9))
+def test_what_is_written_is_read(name: str, height: int, width: int, seed: int) -> None:
+    torch.manual_seed(0)
+    model, values = build_symbol_model(name, CHANNELS, SIZE), symbols(height, width, seed)
+    if isinstance(model, Checkerboard):
+        last = model.network[-1]
+        assert isinstance(last, torch.nn.Conv2d)
+        torch.nn.init.normal_(last.weight, generator=torch.Generator().manual_seed(seed))
+    written = model.write(values)
+    found, read = model.read(written.string, height, width)
+    assert np.array_equal(found, values) and np.array_equal(read.values, written.values)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_strings_are_as_long_as_the_bits_say(name: str) -> None:
+    model, values = trained(build_symbol_model(name, CHANNELS, SIZE)), symbols(48, 64)
+    ideal = float(model.bits(shares_of(values)))
+    assert 8 * len(model.write(values).string) == pytest.approx(ideal, rel=0.02, abs=200)
+
+
+def test_the_uniform_model_spends_log2_of_the_alphabet_on_each_symbol() -> None:
+    model, values = build_symbol_model("uniform", CHANNELS, SIZE), symbols(64, 96)
+    assert 8 * len(model.write(values).string) / values.size == pytest.approx(math.log2(SIZE), rel=1e-3)
+
+
+def test_each_model_that_knows_more_spends_less() -> None:
+    values = symbols(48, 64)
+    sizes = [len(trained(build_symbol_model(name, CHANNELS, SIZE)).write(values).string) for name in MODELS]
+    assert sizes[0] > sizes[1] > sizes[2] > sizes[3]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_damaged_strings_raise_or_give_symbols_of_the_alphabet(name: str) -> None:
+    model, values = trained(build_symbol_model(name, CHANNELS, SIZE)), symbols(9, 12)
+    string = model.write(values).string
+    for at in range(len(string)):
+        flipped = bytearray(string)
+        flipped[at] ^= 0x55
+        for damaged in (string[:at], bytes(flipped)):
+            try:
+                found, _ = model.read(damaged, 9, 12)
+            except CorruptStream:
+                continue
+            assert found.min() >= 0 and found.max() < SIZE
+
+
+def test_tables_come_with_the_weights_and_not_from_them() -> None:
+    model = trained(Static(CHANNELS, SIZE))
+    again = Static(CHANNELS, SIZE)
+    again.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        again.logits.add_(1.0)
+        again.logits[:, 0] = 0
+    assert again.write(symbols(8, 8)).string == model.write(symbols(8, 8)).string
+
+
+def test_unknown_models_list_the_valid_ones() -> None:
+    with pytest.raises(OptionError, match="use one of uniform, histogram, static, checkerboard"):
+        build_symbol_model("magic", 1, 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 256), st.integers(1, 5), st.integers(0, 99))
+def test_every_symbol_can_be_coded_whatever_its_probability(size: int, count: int, seed: int) -> None:
+    weights = np.random.default_rng(seed).random((count, size)) ** 40
+    weights[0] = 0
+    weights[0, seed % size] = 1
+    tables = integer_tables(weights / weights.sum(1, keepdims=True))
+    steps = np.diff(np.array(tables.cdfs), axis=1)
+    assert steps.min() >= 1 and (steps.sum(1) == 65536).all()
+
+
+@pytest.mark.parametrize("bad", [[[0.5, 0.6]], [[1.0]], [[np.nan, 1.0]], [[-0.1, 1.1]]])
+def test_what_is_no_distribution_is_refused(bad: list[list[float]]) -> None:
+    with pytest.raises(OptionError):
+        integer_tables(np.array(bad))
+
+
+def test_latents_go_to_the_nearest_centre_and_gradients_to_all() -> None:
+    centres = Centres([-2, -1, 0, 1, 2])
+    latents = torch.tensor([-9.0, -0.4, 0.6, 1.2, 3.0]).reshape(1, 1, 1, 5).requires_grad_(True)
+    values = centres.of(centres.shares(latents, StraightThrough()))
+    assert torch.allclose(values.flatten(), torch.tensor([-2.0, 0.0, 1.0, 1.0, 2.0]))
+    assert torch.equal(values, centres.of(centres.shares(latents, Hard())))
+    assert torch.equal(centres.at(centres.symbols(latents)), values.detach())
+    values.sum().backward()
+    assert latents.grad is not None
+    slopes = latents.grad.flatten().tolist()
+    assert 0.8 < slopes[1] < 1.1 and abs(slopes[0]) < 0.02 < slopes[4] < 0.3
+
+
+def test_slopes_of_the_soft_assignment_fall_beyond_the_last_centre() -> None:
+    """At distances 0 to 4 from the middle one of five centres, as measured with another implementation."""
+    centres = Centres([-2, -1, 0, 1, 2])
+    latents = torch.arange(5.0).reshape(1, 1, 1, 5).requires_grad_(True)
+    centres.of(centres.shares(latents, StraightThrough())).sum().backward()
+    assert latents.grad is not None
+    assert latents.grad.flatten().tolist() == pytest.approx([1.0, 0.92, 0.47, 0.09, 0.01], abs=0.006)
+
+
+@pytest.mark.parametrize("values", [[1.0], [0.0, 0.0], [1.0, 0.0], [0.0, math.nan]])
+def test_an_alphabet_that_is_none_is_refused(values: list[float]) -> None:
+    with pytest.raises(OptionError, match="increasing"):
+        Centres(values)
