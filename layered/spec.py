@@ -90,9 +90,16 @@ def _factorized(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
     return Factorized(spec.N, spec.M, lambdas)
 
 
+def _aedc(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
+    from layered.base.aedc import Aedc
+
+    return Aedc(spec.N, spec.M, lambdas)
+
+
 BASE_LAYERS: dict[str, Callable[[TransformSpec, tuple[float, ...]], Layer]] = {
     "mean-scale": _mean_scale,
     "factorized": _factorized,
+    "aedc": _aedc,
 }
 
 

@@ -14,6 +14,7 @@ from compressai.models.base import get_scale_table
 from torch import Tensor, nn
 
 from layered.base.gain import RateGains
+from layered.entropy.symbols import SymbolModel
 from layered.layer import Context, Latents, Layer, in_double, in_order
 
 __all__ = [
@@ -146,7 +147,7 @@ def pad_to_stride(image: Tensor) -> Tensor:
 
 
 def rebuild_tables(module: nn.Module, only_missing: bool = False) -> None:
-    """Solve the bottlenecks' quantiles by bisection and build all integer CDF tables under `module`.
+    """Solve the bottlenecks' quantiles by bisection and build all integer tables under `module`.
 
     The quantiles get no gradient from the rate; solving them replaces the auxiliary optimiser.
     only_missing: leave entropy models that have tables as they are.
@@ -158,6 +159,8 @@ def rebuild_tables(module: nn.Module, only_missing: bool = False) -> None:
             part.update(force=True, update_quantiles=True)
         elif isinstance(part, GaussianConditional):
             part.update_scale_table(get_scale_table().tolist(), force=True)
+        elif isinstance(part, SymbolModel) and not only_missing:
+            part.freeze()
 
 
 def load_resized(module: nn.Module, state: Mapping[str, Tensor]) -> None:

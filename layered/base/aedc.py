@@ -1,0 +1,118 @@
+"""Auto-encoder with a finite alphabet and an importance map (AEDC), in the way of Agustsson et al. 2017 and Mentzer
+et al. 2018."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from compressai.models.utils import conv, deconv
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from layered.base.gain import RateGains
+from layered.base.transforms import ceil_div, make_steady
+from layered.entropy.alphabet import Centres
+from layered.entropy.payload import check_symbols, join_strings, split_strings
+from layered.entropy.symbols import Checkerboard
+from layered.layer import Coded, Context, Latents, Layer, in_double, in_order
+from layered.rounding import Rounding
+
+__all__ = ["Aedc", "importance_mask"]
+
+STRIDE = 8
+LEVELS = 6
+GROUPS = 5
+"""Of three residual blocks each, with a skip over every group and over all, as in Mentzer et al."""
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.second(F.relu(self.first(x)))
+        return x + y
+
+
+class _Trunk(nn.Module):
+    """Residual blocks in groups.  Without batch normalisation, whose statistics differ between training and coding."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.groups = nn.ModuleList(nn.Sequential(*(_Block(width) for _ in range(3))) for _ in range(GROUPS))
+        for block in self.modules():
+            if isinstance(block, _Block):  # the identity at the start, so that depth does no harm
+                nn.init.zeros_(block.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for group in self.groups:
+            y = y + group(y)
+        return x + y
+
+
+class Aedc(Layer):
+    """Base layer of width N with M latent channels at 1/8 of the picture, each one of six learned values.
+
+    An importance map, itself a channel of the encoder, says how many of a position's channels are used: the others
+    are zero before they are quantised, which costs the entropy model next to nothing.  The map is not sent.  In place
+    of the papers' serial context model a checkerboard one is used.  Latents: y [B, M, ceil(H/8), ceil(W/8)].
+    """
+
+    def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
+        super().__init__()
+        self.channels = M
+        self.g_a = nn.Sequential(
+            conv(3, N // 2), nn.ReLU(), conv(N // 2, N), nn.ReLU(), _Trunk(N), conv(N, M + 1),
+        )  # fmt: skip
+        self.g_s = nn.Sequential(
+            conv(M, N, kernel_size=3, stride=1), _Trunk(N), deconv(N, N), nn.ReLU(), deconv(N, N // 2), nn.ReLU(),
+            deconv(N // 2, 3),
+        )  # fmt: skip
+        self.centres = Centres(np.linspace(-2, 2, LEVELS).tolist(), learned=True)
+        self.expected = Checkerboard(M, LEVELS)
+        self.gains = RateGains(lambdas, M)
+        self.lambdas = self.gains.lambdas
+        make_steady(self)
+
+    def analyse(self, image: Tensor, context: Context) -> Latents:
+        height, width = image.shape[-2:]
+        padded = F.pad(image, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+        y, importance = self.g_a(padded - 0.5).split([self.channels, 1], 1)
+        return Latents((self.gains.apply_gain(y, context.quality) * importance_mask(importance, self.channels),))
+
+    def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
+        with torch.autocast(latents.parts[0].device.type, enabled=False):
+            shares = self.centres.shares(latents.parts[0].float(), rounding)
+            return Coded(Latents((self.centres.of(shares),)), self.expected.bits(shares))
+
+    def synthesise(self, latents: Latents, context: Context) -> Tensor:
+        y = self.gains.remove_gain(latents.parts[0], context.quality)
+        image = in_double(self.g_s, y) if context.exact else self.g_s(in_order(y))
+        return image[..., : context.height, : context.width] + 0.5
+
+    def write(self, latents: Latents, context: Context) -> bytes:
+        symbols = self.centres.symbols(latents.parts[0])[0].to("cpu", torch.int32).numpy()
+        return join_strings((self.expected.write(symbols),), context)
+
+    def read(self, data: bytes, context: Context) -> Latents:
+        stored, (string,) = split_strings(data, 1)
+        height, width = ceil_div(context.height, STRIDE), ceil_div(context.width, STRIDE)
+        values, symbols = self.expected.read(string, height, width)
+        check_symbols(stored, (symbols,), context)
+        chosen = torch.from_numpy(values).long().to(self.centres.values.device)[None]
+        return Latents((self.centres.at(chosen),))
+
+
+def importance_mask(importance: Tensor, channels: int) -> Tensor:
+    """Map [B, 1, h, w], any real values -> mask [B, channels, h, w] of zeros and ones, the first channels first.
+
+    Backward it is the soft mask clip(channels * sigmoid(map) - k, 0, 1) of channel k (Mentzer et al., section 3.3).
+    """
+    order = torch.arange(channels, device=importance.device, dtype=importance.dtype)[None, :, None, None]
+    soft = (channels * torch.sigmoid(importance) - order).clamp(0, 1)
+    return soft + (torch.ceil(soft) - soft).detach()
