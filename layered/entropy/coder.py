@@ -7,10 +7,10 @@ form and then trusted (they come with the weights); data is not.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,9 +45,10 @@ class Tables:
         for i, (row, length, offset) in enumerate(zip(self.cdfs, self.lengths, self.offsets, strict=True)):
             if not 3 <= length <= len(row) or abs(offset) > MAX_SYMBOL:
                 raise OptionError(f"entropy table {i}: length {length} of {len(row)}, offset {offset}")
-            steps = np.array(row[:length], dtype=np.int64)
-            if steps[0] != 0 or steps[-1] != TOTAL or np.diff(steps).min() < 1:
-                raise OptionError(f"entropy table {i} does not rise strictly from 0 to {TOTAL}")
+        for numbers, edges in self._by_length():
+            wrong = (edges[:, 0] != 0) | (edges[:, -1] != TOTAL) | (np.diff(edges).min(1) < 1)
+            if wrong.any():
+                raise OptionError(f"entropy table {numbers[wrong][0]} does not rise strictly from 0 to {TOTAL}")
 
     @classmethod
     def of(cls, entropy_model: Any) -> Tables:
@@ -64,9 +65,17 @@ class Tables:
 
     def fewest_bits(self) -> NDArray[np.float64]:
         """For each table the bits of its most probable symbol: no string can spend less on it."""
-        steps = [max(b - a for a, b in pairwise(row[:n])) for row, n in zip(self.cdfs, self.lengths, strict=True)]
-        bits: NDArray[np.float64] = np.log2(TOTAL / np.array(steps, dtype=np.float64))
+        bits = np.zeros(len(self.cdfs))
+        for numbers, edges in self._by_length():
+            bits[numbers] = np.log2(TOTAL / np.diff(edges).max(1))
         return bits
+
+    def _by_length(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Numbers [n] and edges [n, length] of the tables of each length; one by one thousands would take seconds."""
+        lengths = np.array(self.lengths)
+        for length in np.unique(lengths).tolist():
+            numbers = np.flatnonzero(lengths == length)
+            yield numbers, np.array([self.cdfs[number][:length] for number in numbers.tolist()], dtype=np.int64)
 
     def likeliest(self) -> int:
         """The most probable symbol of the first table: the dummy that brings inputs to three symbols."""
