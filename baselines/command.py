@@ -154,7 +154,7 @@ class CommandPicture:
 
     def _run(self, line: str, folder: Path, source: str, target: str, values: Mapping[str, str]) -> None:
         words = _words(line, {"in": str(folder / source), "out": str(folder / target), **values})
-        run_program(words, folder, self.command.timeout)
+        run_program(words, folder, self.command.timeout, "; set `timeout` higher")
         if not (folder / target).is_file() or not (folder / target).stat().st_size:
             raise LayeredError(f"{os.path.basename(words[0])} ended well but wrote nothing to {{out}}")
 

@@ -15,12 +15,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from baselines import x265
+from baselines import ffmpeg, sealed, x265
 from baselines.fingerprint import source_digest
 from baselines.yuv import Chroma, Matrix, Planes, crop, to_picture, to_planes
 from layered.image import Image8
 
 __all__ = ["HEVC", "HevcPicture"]
+
+
+_SOURCES = (
+    "baselines/ffmpeg.py", "baselines/hevc.py", "baselines/sealed.py", "baselines/x265.py", "baselines/yuv.py",
+    "layered/fields.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,24 +52,24 @@ class HevcPicture:
         qp = x265.qp_of(quality, x265.MAX_QP - self.lower_qp) - self.lower_qp
         planes = x265.padded(to_planes(image, self.chroma, self.matrix, self.bits))
         (packet,) = x265.encode([planes], qp, preset=self.preset)
-        return x265.seal(self.kind, image.shape[1], image.shape[0], packet)
+        return sealed.seal(self.kind, image.shape[1], image.shape[0], packet)
 
     def decode(self, data: bytes) -> Image8:
         """Raises CorruptStream for anything that `encode` of the same codec did not make."""
-        width, height, _ = x265.unseal(self.kind, data)
+        width, height, _ = sealed.unseal(self.kind, data)
         return to_picture(self.decode_planes(data), width, height, self.matrix)
 
     def decode_planes(self, data: bytes) -> Planes:
         """The picture before it becomes RGB; in 4:2:0 a side that is odd is one larger.  Raises as `decode` does."""
-        width, height, packet = x265.unseal(self.kind, data)
-        planes = x265.decode([packet], *x265.padded_size(width, height), self.chroma, self.bits)
+        width, height, packet = sealed.unseal(self.kind, data)
+        planes = ffmpeg.decode([packet], *x265.padded_size(width, height), self.chroma, self.bits)
         return crop(planes, width, height)
 
     def fingerprint(self) -> Mapping[str, str]:
         return {
             **x265.versions(),
             "settings": f"{self.kind}, preset {self.preset}, QP {self.lower_qp} lower: {x265.PARAMETERS}",
-            "code": source_digest("baselines/hevc.py", "baselines/x265.py", "baselines/yuv.py", "layered/fields.py"),
+            "code": source_digest(*_SOURCES),
         }
 
     @property

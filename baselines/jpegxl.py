@@ -1,4 +1,7 @@
-"""JPEG XL through imagecodecs (libjxl); quality is libjxl's, 1 to 99, which stands for a Butteraugli distance."""
+"""JPEG XL through imagecodecs (libjxl); quality is libjxl's, 1 to 99, which stands for a Butteraugli distance.
+
+Like JPEG's, its files have no checksum: some damage decodes to another picture.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 
 from baselines.fingerprint import source_digest
 from layered.errors import CorruptStream, OptionError
-from layered.image import Image8
+from layered.image import Image8, check_image
 
 __all__ = ["JPEGXL", "JpegXl", "distance"]
 
@@ -26,7 +29,8 @@ class JpegXl:
         return 1, 99
 
     def encode(self, image: Image8, quality: float) -> bytes:
-        """Raises OptionError for a quality out of range, or without imagecodecs."""
+        """Raises OptionError for a quality out of range, what is no picture, or without imagecodecs."""
+        check_image(image)
         if not self.quality_range[0] <= quality <= self.quality_range[1]:
             raise OptionError(f"JPEG XL: quality must be 1 to 99, got {quality:g}")
         return bytes(_library().jpegxl_encode(image, distance=distance(quality), effort=self.effort, numthreads=1))
@@ -36,7 +40,7 @@ class JpegXl:
         library = _library()
         try:
             picture = library.jpegxl_decode(data, numthreads=1)
-        except (library.JpegxlError, ValueError) as error:
+        except (RuntimeError, ValueError, MemoryError) as error:  # JpegxlError is a RuntimeError
             raise CorruptStream(f"JPEG XL: {error}") from None
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise CorruptStream(f"JPEG XL: an 8-bit colour picture expected, got {picture.dtype} {picture.shape}")
@@ -67,4 +71,6 @@ def _library() -> ModuleType:
         import imagecodecs
     except ImportError:
         raise OptionError("JPEG XL needs imagecodecs: pip install 'layered[codecs]'") from None
+    if not imagecodecs.JPEGXL.available:
+        raise OptionError("this imagecodecs has no JPEG XL; install its own wheel from PyPI")
     return imagecodecs

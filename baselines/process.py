@@ -41,11 +41,12 @@ for group, folder in running.items():
 """
 
 
-def run_program(words: Sequence[str], folder: Path, timeout: float) -> list[str]:
+def run_program(words: Sequence[str], folder: Path, timeout: float, hint: str = "") -> list[str]:
     """Run a program in `folder` and return what it printed, by lines; on standard error if nothing elsewhere.
 
     words: its path and arguments.  It and all that it started end with this call; if this process is killed they
-    end too, and the folder is removed.  Raises LayeredError when it fails or takes longer than `timeout` seconds.
+    end too, and the folder is removed.  Raises LayeredError when it fails or takes longer than `timeout` seconds, with
+    `hint` at the end of the message.
     """
     name = os.path.basename(words[0])
     # Files, not pipes: whoever reads a pipe waits for all that inherited it.
@@ -60,7 +61,7 @@ def run_program(words: Sequence[str], folder: Path, timeout: float) -> list[str]
             try:
                 status = process.wait(timeout)
             except subprocess.TimeoutExpired:
-                raise LayeredError(f"{name} was not done after {timeout:g} s; set `timeout` higher") from None
+                raise LayeredError(f"{name} was not done after {timeout:g} s{hint}") from None
         printed, complaints = _lines(output), _lines(errors)
     if status:
         how = f"was killed by {_signal_name(-status)}" if status < 0 else f"failed with exit status {status}"

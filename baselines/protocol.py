@@ -64,7 +64,7 @@ class Codec(Protocol):
 
 def layer_qualities(quality: Quality, layers: int) -> tuple[float, ...]:
     """The quality of each of `layers` layers.  Raises OptionError when the counts differ."""
-    if isinstance(quality, int | float):
+    if not isinstance(quality, Sequence):
         return (float(quality),) * layers
     if len(quality) != layers:
         raise OptionError(f"{len(quality)} qualities for {layers} layers: give one, or one per layer")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from baselines.protocol import Encoded, PictureCodec, Quality, layer_qualities
-from layered.image import Image8, layer_sizes, resize8
+from layered.image import Image8, check_image, layer_sizes, resize8
 
 __all__ = ["SingleLayer", "picture_files"]
 
@@ -15,6 +15,7 @@ def picture_files(
     codec: PictureCodec, image: Image8, scales: Sequence[float], quality: Quality
 ) -> tuple[bytes, ...]:
     """One file per layer: the image resized to the layer, coded alone."""
+    check_image(image)
     sizes = layer_sizes(image.shape[1], image.shape[0], scales)
     qualities = layer_qualities(quality, len(sizes))
     pairs = zip(sizes, qualities, strict=True)

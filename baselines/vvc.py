@@ -20,10 +20,10 @@ from typing import Literal
 
 import numpy as np
 
-from baselines import x265
+from baselines import ffmpeg, sealed, x265
 from baselines.fingerprint import source_digest
 from baselines.process import run_program
-from baselines.yuv import Planes, crop, pad, to_picture, to_planes
+from baselines.yuv import Planes, crop, pad, padded_to, to_picture, to_planes
 from layered.errors import LayeredError, OptionError
 from layered.files import read_bytes
 from layered.image import Image8
@@ -32,12 +32,14 @@ __all__ = ["VVC", "VvcPicture"]
 
 MAX_QP = 63
 BITS = 10
-MULTIPLE, MIN_SIDE = 8, 64
-"""The smallest coding unit, and the least side that VVenC takes."""
+MULTIPLE, MIN_SIDE, MAX_SIDE = 8, 64, 16384
+"""The smallest coding unit, the least side that VVenC takes, and one that FFmpeg surely decodes."""
 PRESET = "medium"
 SECONDS = 3600.0
 KIND = "VVC 420 bt709 10 bits"
-_SOURCES = ("baselines/vvc.py", "baselines/x265.py", "baselines/yuv.py", "layered/fields.py")
+_SOURCES = (
+    "baselines/ffmpeg.py", "baselines/sealed.py", "baselines/vvc.py", "baselines/yuv.py", "layered/fields.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,22 @@ class VvcPicture:
         if quality not in range(MAX_QP + 1):
             raise OptionError(f"VVC: quality is {MAX_QP} - QP, a whole number in 0 to {MAX_QP}, got {quality:g}")
         height, width = image.shape[:2]
-        planes = pad(to_planes(image, "420", bits=BITS), *_padded(width, height))
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place)
-            (folder / "in.yuv").write_bytes(b"".join(plane.astype("<u2").tobytes() for plane in planes))
-            run_program(self._command(planes, MAX_QP - int(quality)), folder, SECONDS)
-            return x265.seal(KIND, width, height, read_bytes(folder / "out.266"))
+        if max(height, width) > MAX_SIDE:
+            raise OptionError(f"VVC: {width}x{height} is beyond {MAX_SIDE} a side")
+        planes = pad(to_planes(image, "420", bits=BITS), *padded_to(width, height, MULTIPLE, MIN_SIDE))
+        samples = b"".join(plane.astype("<u2").tobytes() for plane in planes)
+        try:
+            with tempfile.TemporaryDirectory() as place:
+                (Path(place) / "in.yuv").write_bytes(samples)
+                run_program(self._command(planes, MAX_QP - int(quality)), Path(place), SECONDS)
+                return sealed.seal(KIND, width, height, read_bytes(Path(place) / "out.266"))
+        except OSError as error:
+            raise LayeredError(f"VVC: a temporary folder cannot be used ({error.strerror or error})") from None
 
     def decode(self, data: bytes) -> Image8:
         """Raises CorruptStream for anything that `encode` did not make."""
-        width, height, packet = x265.unseal(KIND, data)
-        planes = x265.decode([packet], *_padded(width, height), "420", BITS, codec="vvc")
+        width, height, packet = sealed.unseal(KIND, data)
+        planes = ffmpeg.decode([packet], *padded_to(width, height, MULTIPLE, MIN_SIDE), "420", BITS, codec="vvc")
         return to_picture(crop(planes, width, height), width, height)
 
     def fingerprint(self) -> Mapping[str, str]:
@@ -104,11 +111,6 @@ class VvcPicture:
 VVC: Mapping[str, VvcPicture] = {"vvc": VvcPicture("vvenc"), "vtm": VvcPicture("vtm")}
 
 _VTM_SETTINGS = "cfg/encoder_intra_vtm.cfg"
-
-
-def _padded(width: int, height: int) -> tuple[int, int]:
-    wide, high = (max(MIN_SIDE, -(-side // MULTIPLE) * MULTIPLE) for side in (width, height))
-    return wide, high
 
 
 def _vvenc() -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from layered.errors import OptionError
 from layered.image import Image8, check_image
 
-__all__ = ["CHROMAS", "Chroma", "Matrix", "Planes", "chroma_of", "crop", "pad", "to_picture", "to_planes"]
+__all__ = ["CHROMAS", "Chroma", "Matrix", "Planes", "chroma_of", "crop", "pad", "padded_to", "to_picture", "to_planes"]
 
 Planes: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Y, Cb and Cr, [H, W] each, uint8 or (10 bits) uint16; in 4:2:0 luma is even and chroma has half of its size."""
@@ -83,6 +83,12 @@ def pad(planes: Planes, width: int, height: int) -> Planes:
         for p, (h, w) in zip(planes, _shapes(width, height, chroma_of(planes)), strict=True)
     )
     return y, cb, cr
+
+
+def padded_to(width: int, height: int, multiple: int, least: int = 0) -> tuple[int, int]:
+    """Width and height, each raised to the next multiple, and to no less than `least`."""
+    wide, high = (max(least, -(-side // multiple) * multiple) for side in (width, height))
+    return wide, high
 
 
 def crop(planes: Planes, width: int, height: int) -> Planes:

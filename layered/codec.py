@@ -153,6 +153,10 @@ class LayeredCodec(nn.Module):
         count = len(parsed.chunks) if layers is None else layers
         if not 1 <= count <= len(parsed.chunks):
             raise OptionError(f"{layers} layers asked for, the stream holds {len(parsed.chunks)}")
+        try:
+            self.layer(count - 1)
+        except OptionError as error:
+            raise CorruptStream(f"the stream has {count} layers: {error}") from None
         low, high = self.quality_range
         pictures: list[Image8] = []
         carried: Tensor | None = None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from layered.rounding import Rounding
 
-__all__ = ["Coded", "Context", "Enhancement", "Latents", "Layer", "in_double", "in_order"]
+__all__ = ["Coded", "Context", "Enhancement", "Latents", "Layer", "for_synthesis", "in_double", "in_order"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,11 @@ class Enhancement(Layer):
     @abstractmethod
     def start_from(self, base: Layer) -> None:
         """Take over, before training, what a trained base layer knows.  Raises OptionError where none of it fits."""
+
+
+def for_synthesis(latents: Tensor, context: Context) -> Tensor:
+    """The latents, in float64 where the context asks for exact pictures: even an exponential differs in float32."""
+    return latents.double() if context.exact else latents
 
 
 def in_order(tensor: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class Rounding(Protocol):
         """Latents minus their offset -> (values for synthesis, points for the likelihood), same shape."""
         ...
 
-    def pick(self, distances: Tensor) -> Tensor:
+    def assign(self, distances: Tensor) -> Tensor:
         """Squared distances to the values of a finite alphabet [..., L] -> their shares in the choice, adding to 1."""
         ...
 
@@ -32,7 +32,7 @@ class Rounding(Protocol):
 class _Nearest:
     """The nearest value forward; backward the softmax of the distances (Mentzer et al., CVPR 2018, section 3.2)."""
 
-    def pick(self, distances: Tensor) -> Tensor:
+    def assign(self, distances: Tensor) -> Tensor:
         hard, soft = nearest(distances), torch.softmax(-distances, -1)
         return soft + (hard - soft).detach()
 
@@ -47,7 +47,7 @@ class Hard:
         values = torch.round(centred)
         return values, values
 
-    def pick(self, distances: Tensor) -> Tensor:
+    def assign(self, distances: Tensor) -> Tensor:
         return nearest(distances)
 
 

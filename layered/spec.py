@@ -118,17 +118,26 @@ def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
         spec = spec.model_copy(update={"base": TransformSpec(**concrete), "lambdas": (lam,)})
     else:
         base = _layer(spec.base, spec.lambdas)
-    return LayeredCodec(spec, base, _enhancement(spec))
+    return LayeredCodec(spec, base, _enhancement(spec, base))
 
 
-def _enhancement(spec: CodecSpec) -> Enhancement | nn.ModuleList | None:
+def _enhancement(spec: CodecSpec, base: Layer) -> Enhancement | nn.ModuleList | None:
+    from layered.base.transforms import TransformLayer
+
     if isinstance(spec.enhancement, EnhancementSpec):
         from layered.enhancement.predictor import build_predictor
         from layered.enhancement.residual import ResidualEnhancement
 
-        predictor = build_predictor(**spec.enhancement.predictor)
-        return ResidualEnhancement(predictor, _layer(spec.enhancement.residual, spec.lambdas))
-    return _mei_layers(spec.enhancement, spec) if spec.enhancement else None
+        residual = _layer(spec.enhancement.residual, spec.lambdas)
+        if not isinstance(residual, TransformLayer):
+            name = spec.enhancement.residual.name
+            raise OptionError(f"{name} cannot be a residual module; mean-scale or factorized can")
+        return ResidualEnhancement(build_predictor(**spec.enhancement.predictor), residual)
+    if spec.enhancement is None:
+        return None
+    if not isinstance(base, TransformLayer):
+        raise OptionError("enhancement mei needs a base layer on CompressAI's transforms: mean-scale or factorized")
+    return _mei_layers(spec.enhancement, spec)
 
 
 def _mei_layers(mei: MeiSpec, spec: CodecSpec) -> nn.ModuleList:
@@ -138,11 +147,13 @@ def _mei_layers(mei: MeiSpec, spec: CodecSpec) -> nn.ModuleList:
     from layered.enhancement.mei import MeiEnhancement
 
     assert isinstance(spec.base, TransformSpec)
+    if mei.coder.M != spec.base.M:
+        raise OptionError(f"enhancement mei: coder.M is {mei.coder.M}, but the base layer's M is {spec.base.M}")
     layers, carried = nn.ModuleList(), spec.base.M
     for _ in range(mei.layers):
         coder = _layer(mei.coder, spec.lambdas)
         if not isinstance(coder, TransformLayer):
-            raise OptionError(f"enhancement mei: {mei.coder.name!r} is no layer on CompressAI's transforms")
+            raise OptionError(f"enhancement mei: {mei.coder.name!r} cannot be a coder; mean-scale or factorized can")
         layer = MeiEnhancement(coder, carried, mei.width)
         layers.append(layer)
         carried = layer.carries

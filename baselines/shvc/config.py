@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from baselines.shvc.resample import phase_of
+from baselines.yuv import padded_to
 from layered.errors import OptionError
 
 __all__ = ["coded_size", "layer_config"]
 
 MULTIPLE = 8  # SHM's smallest coding unit
+MOST_PHASE = 31  # of phase_hor_luma and its like, so that ratios end at 4.9
 OFFSET_UNIT = 2  # of a region's offsets, in luma samples of 4:2:0
 
 _COMMON = """\
@@ -31,8 +33,7 @@ SEIDecodedPictureHash : 0"""
 
 def coded_size(width: int, height: int) -> tuple[int, int]:
     """The size at which a picture is coded: each side the next multiple of 8."""
-    wide, high = (-(-side // MULTIPLE) * MULTIPLE for side in (width, height))
-    return wide, high
+    return padded_to(width, height, MULTIPLE)
 
 
 def layer_config(sizes: Sequence[tuple[int, int]], qps: Sequence[int]) -> str:
@@ -78,6 +79,9 @@ def _source(layer: int, size: tuple[int, int], qp: int) -> list[str]:
 
 def _prediction(layer: int, below: tuple[int, int], size: tuple[int, int]) -> list[str]:
     horizontal, vertical = (phase_of(low, high) for low, high in zip(below, size, strict=True))
+    if max(horizontal, vertical) > MOST_PHASE:
+        pair = f"{below[0]}x{below[1]} on {size[0]}x{size[1]}"
+        raise OptionError(f"SHVC cannot centre {pair}: its phases end at {MOST_PHASE}")
     lines = [
         f"NumSamplePredRefLayers{layer} : 1", f"SamplePredRefLayerIds{layer} : {layer - 1}",
         f"NumMotionPredRefLayers{layer} : 1", f"MotionPredRefLayerIds{layer} : {layer - 1}",

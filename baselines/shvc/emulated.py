@@ -15,25 +15,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from baselines import x265
+from baselines import ffmpeg, sealed, x265
 from baselines.fingerprint import source_digest
 from baselines.hevc import HevcPicture
 from baselines.protocol import Encoded, Quality, layer_qualities
 from baselines.shvc.resample import resample
 from baselines.yuv import Chroma, Planes, crop, to_picture, to_planes
-from layered.errors import CorruptStream, LayeredError
-from layered.image import Image8, layer_sizes, resize8
+from layered.errors import CorruptStream, LayeredError, LimitExceeded
+from layered.image import Image8, check_image, layer_sizes, resize8
 
 __all__ = ["NAME", "EmulatedShvc"]
 
 NAME = "SHVC (emulated, x265)"
+MAX_PIXELS = 2**25
+"""Of the largest layer: decoding codes a reference of that size before it can look at the layer."""
 
 _PREFIX = struct.Struct("<BI")  # of an enhancement layer: QP, and CRC32 of the decoded planes
 _START = b"\0\0\0\1"
 _REFERENCE_QP = 0
 _SOURCES = (
-    "baselines/hevc.py", "baselines/shvc/emulated.py", "baselines/shvc/resample.py", "baselines/x265.py",
-    "baselines/yuv.py", "layered/fields.py", "layered/image.py",
+    "baselines/ffmpeg.py", "baselines/hevc.py", "baselines/sealed.py", "baselines/shvc/emulated.py",
+    "baselines/shvc/resample.py", "baselines/x265.py", "baselines/yuv.py", "layered/fields.py", "layered/image.py",
 )  # fmt: skip
 
 
@@ -52,8 +54,11 @@ class EmulatedShvc:
 
     def encode(self, image: Image8, scales: Sequence[float], quality: Quality) -> Encoded:
         """Raises OptionError for wrong scales or qualities, or without PyAV; LayeredError where x265 fails."""
+        check_image(image)
         sizes = layer_sizes(image.shape[1], image.shape[0], scales)
-        qps = [x265.qp_of(value) for value in layer_qualities(quality, len(sizes))]
+        if sizes[-1][0] * sizes[-1][1] > MAX_PIXELS:
+            raise LimitExceeded(f"{NAME}: {sizes[-1][0]}x{sizes[-1][1]} is beyond {MAX_PIXELS} pixels")
+        qps = [x265.qp_of(value, what="SHVC") for value in layer_qualities(quality, len(sizes))]
         files = [self._base.encode(resize8(image, *sizes[0]), x265.MAX_QP - qps[0])]
         lower = self._base.decode_planes(files[0])
         for below, size, qp in zip(sizes[:-1], sizes[1:], qps[1:], strict=True):
@@ -64,7 +69,7 @@ class EmulatedShvc:
                 raise LayeredError("x265 wrote a picture without a start code; use a PyAV that is known to work")
             lower = self._decoded(packets, *size)
             payload = _PREFIX.pack(qp, _checksum(lower)) + packets[1][len(_START) :]
-            files.append(x265.seal(self._kind, *size, payload))
+            files.append(sealed.seal(self._kind, *size, payload))
         return Encoded(tuple(files), tuple(accumulate(map(len, files))))
 
     def decode(self, encoded: Encoded) -> tuple[Image8, ...]:
@@ -73,14 +78,16 @@ class EmulatedShvc:
         Raises CorruptStream for damaged files, for layers of different pictures, and where this x265 or decoder
         does not make the pictures that the encoder had.
         """
+        if not encoded.files:
+            raise CorruptStream(f"{NAME}: no file at all")
         pictures: list[Image8] = []
         for number, file in enumerate(encoded.files):
             if number == 0:
-                width, height, _ = x265.unseal(self._base.kind, file)
+                width, height, _ = sealed.unseal(self._base.kind, file)
                 planes = self._base.decode_planes(file)
             else:
                 below = (width, height)
-                width, height, payload = x265.unseal(self._kind, file)
+                width, height, payload = sealed.unseal(self._kind, file)
                 planes = self._enhanced(planes, below, (width, height), payload)
             pictures.append(to_picture(planes, width, height))
         return tuple(pictures)
@@ -98,11 +105,13 @@ class EmulatedShvc:
         return f"SHVC {self.chroma} enhancement layer"
 
     def _decoded(self, packets: Sequence[bytes], width: int, height: int) -> Planes:
-        return crop(x265.decode(packets, *x265.padded_size(width, height), self.chroma), width, height)
+        return crop(ffmpeg.decode(packets, *x265.padded_size(width, height), self.chroma), width, height)
 
     def _enhanced(self, lower: Planes, below: tuple[int, int], size: tuple[int, int], payload: bytes) -> Planes:
         if len(payload) < _PREFIX.size or payload[0] > x265.MAX_QP:
             raise CorruptStream(f"{self._kind}: no QP and checksum at the start")
+        if size[0] * size[1] > MAX_PIXELS:
+            raise LimitExceeded(f"{self._kind}: {size[0]}x{size[1]} is beyond {MAX_PIXELS} pixels")
         if size[0] < below[0] or size[1] < below[1]:
             raise CorruptStream(f"{self._kind}: smaller than the layer below")
         qp, checksum = _PREFIX.unpack_from(payload)

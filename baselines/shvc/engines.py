@@ -2,7 +2,7 @@
 
     codec: shvc
     options: {engine: emulated, chroma: "420"}    # as they are by default; or "444"
-    options: {engine: reference, shm: ~/SHM}      # SHM_HOME by default; always 4:2:0
+    options: {engine: reference, shm: ~/SHM}      # SHM_HOME by default; timeout: seconds for a program; always 4:2:0
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from layered.errors import OptionError
 
 __all__ = ["ENGINES", "shvc"]
 
-ENGINES: dict[str, tuple[str, ...]] = {"emulated": ("chroma",), "reference": ("chroma", "shm")}
+ENGINES: dict[str, tuple[str, ...]] = {"emulated": ("chroma",), "reference": ("shm", "timeout")}
 """Options of each, besides `engine`."""
 
 
@@ -29,15 +29,15 @@ def shvc(options: Options = ()) -> Codec:
     if unknown := [name for name in given if name not in ENGINES[engine]]:
         known = ", ".join(("engine", *ENGINES[engine]))
         raise OptionError(f"shvc with engine {engine} has no option {unknown[0]!r}; there are {known}")
-    wanted = str(given.get("chroma", "420"))  # a recipe may have it as a number
-    chroma = next((chroma for chroma in CHROMAS if chroma == wanted), None)
-    if chroma is None:
-        raise OptionError(f"shvc has no chroma {wanted!r}; there are {', '.join(CHROMAS)}")
     if engine == "emulated":
+        wanted = str(given.get("chroma", "420"))  # a recipe may have it as a number
+        chroma = next((chroma for chroma in CHROMAS if chroma == wanted), None)
+        if chroma is None:
+            raise OptionError(f"shvc has no chroma {wanted!r}; there are {', '.join(CHROMAS)}")
         return EmulatedShvc(chroma)
-    if chroma != "420":
-        raise OptionError("shvc: the reference software's scalable profile has chroma 420 only")
-    shm = given.get("shm")
+    shm, timeout = given.get("shm"), given.get("timeout", 3600)
     if not isinstance(shm, str | None):
         raise OptionError(f"shvc: shm is a folder, got {shm!r}")
-    return ReferenceShvc(shm)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
+        raise OptionError(f"shvc: timeout is a number of seconds above 0, got {timeout!r}")
+    return ReferenceShvc(shm, float(timeout))

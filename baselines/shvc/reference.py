@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines import x265
+from baselines import sealed, x265
 from baselines.fingerprint import source_digest
 from baselines.process import run_program
 from baselines.protocol import Encoded, Quality, layer_qualities
@@ -28,18 +28,20 @@ from baselines.yuv import Planes, pad, to_picture, to_planes
 from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.fields import VARINT, Field, read_fields, write_fields
 from layered.files import read_bytes
-from layered.image import Image8, layer_sizes, resize8
+from layered.image import Image8, check_image, layer_sizes, resize8
 
 __all__ = ["ReferenceShvc", "layer_ends"]
 
 _KIND = "SHVC stream"
+_HINT = "; set the option `timeout` higher"
 _ENCODER, _DECODER = ("TAppEncoder", "TAppEncoderStatic"), ("TAppDecoder", "TAppDecoderStatic")
 _CONFIGURATION = ("encoder_intra_scalable.cfg",)
 _FOLDERS = (".", "bin", "cfg")
 _COUNT, _SIZE = (Field("layers", 1),), (Field("width", VARINT), Field("height", VARINT))
 _SOURCES = (
-    "baselines/process.py", "baselines/shvc/config.py", "baselines/shvc/log.py", "baselines/shvc/reference.py",
-    "baselines/shvc/resample.py", "baselines/x265.py", "baselines/yuv.py", "layered/fields.py", "layered/image.py",
+    "baselines/process.py", "baselines/sealed.py", "baselines/shvc/config.py", "baselines/shvc/log.py",
+    "baselines/shvc/reference.py", "baselines/shvc/resample.py", "baselines/x265.py", "baselines/yuv.py",
+    "layered/fields.py", "layered/image.py",
 )  # fmt: skip
 
 
@@ -66,8 +68,9 @@ class ReferenceShvc:
 
         Raises LayeredError when a program fails, codes at another QP, or decodes what the encoder did not have.
         """
+        check_image(image)
         sizes = layer_sizes(image.shape[1], image.shape[0], scales)
-        qps = [x265.qp_of(value) for value in layer_qualities(quality, len(sizes))]
+        qps = [x265.qp_of(value, what="SHVC") for value in layer_qualities(quality, len(sizes))]
         layers = [to_planes(resize8(image, *size), "420") for size in sizes]
         with tempfile.TemporaryDirectory(prefix="layered-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
@@ -79,12 +82,12 @@ class ReferenceShvc:
         header = write_fields(_COUNT, {"layers": len(sizes)})
         for width, height in sizes[:-1]:
             header += write_fields(_SIZE, {"width": width, "height": height})
-        file = x265.seal(_KIND, *sizes[-1], header + stream)
+        file = sealed.seal(_KIND, *sizes[-1], header + stream)
         return Encoded((file,), tuple(len(file) - len(stream) + end for end in layer_ends(stream, len(sizes))))
 
     def decode(self, encoded: Encoded) -> tuple[Image8, ...]:
         """Raises CorruptStream for a damaged file, LayeredError when the decoder fails."""
-        *top, payload = x265.unseal(_KIND, encoded.files[0])
+        *top, payload = sealed.unseal(_KIND, encoded.files[0])
         values, at = read_fields(_COUNT, payload, 0, _KIND)
         sizes = []
         for _ in range(values["layers"] - 1):
@@ -116,7 +119,10 @@ class ReferenceShvc:
                 "SHVC's reference software does not come with this package: build SHM, and name its folder by "
                 "`options: {engine: reference, shm: FOLDER}` or by SHM_HOME"
             )
-        home = Path(told).expanduser().absolute()
+        try:
+            home = Path(told).expanduser().absolute()
+        except RuntimeError as error:
+            raise OptionError(f"SHM: {told}: {error}") from None
         for path in (home / folder / name for folder in _FOLDERS for name in names):
             if path.is_file():
                 return path.resolve()
@@ -129,7 +135,7 @@ class ReferenceShvc:
             samples = b"".join(plane.tobytes() for plane in pad(planes, *coded_size(*size)))
             (folder / f"in{number}.yuv").write_bytes(samples)
         words = [str(self._find(_ENCODER)), *_arguments(self._find(_CONFIGURATION))]
-        log = parse_log(run_program(words, folder, self.timeout))
+        log = parse_log(run_program(words, folder, self.timeout, _HINT))
         wanted = [("P" if number else "I", float(qp)) for number, qp in enumerate(qps)]
         if (used := [(layer.kind, layer.qp) for layer in log.layers]) != wanted:
             raise LayeredError(f"SHM coded layers of type and QP {used}, not {wanted}")
@@ -140,11 +146,11 @@ class ReferenceShvc:
     def _decode(self, folder: Path, count: int) -> list[bytes]:
         """The samples of each layer, at their coded sizes."""
         program, paths = str(self._find(_DECODER)), [folder / f"dec{layer}.yuv" for layer in range(count)]
-        run_program([program, *_decoder_arguments(count, range(count))], folder, self.timeout)
+        run_program([program, *_decoder_arguments(count, range(count))], folder, self.timeout, _HINT)
         for layer, path in enumerate(paths):
             # Lower layers need not be among those that a stream puts out; as the highest one they are.
             if not path.is_file() or not path.stat().st_size:
-                run_program([program, *_decoder_arguments(layer + 1, [layer])], folder, self.timeout)
+                run_program([program, *_decoder_arguments(layer + 1, [layer])], folder, self.timeout, _HINT)
             if not path.is_file():
                 raise LayeredError(f"SHM's decoder wrote no picture of layer {layer}")
         return [read_bytes(path) for path in paths]

@@ -11,12 +11,12 @@ from compressai.models.utils import conv, deconv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from layered.base.gain import RateGains
+from layered.base.gain import RateGains, lambda_at
 from layered.base.transforms import ceil_div, make_steady
 from layered.entropy.alphabet import Centres
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.symbols import Checkerboard
-from layered.layer import Coded, Context, Latents, Layer, in_double, in_order
+from layered.layer import Coded, Context, Latents, Layer, for_synthesis, in_double, in_order
 from layered.rounding import Rounding
 
 __all__ = ["Aedc", "importance_mask"]
@@ -24,7 +24,7 @@ __all__ = ["Aedc", "importance_mask"]
 STRIDE = 8
 LEVELS = 6
 GROUPS = 5
-"""Of three residual blocks each, with a skip over every group and over all, as in Mentzer et al."""
+"""Of three residual blocks each, as in Mentzer et al.; further skips over groups, which only scale, are left out."""
 
 
 class _Block(nn.Module):
@@ -47,20 +47,22 @@ class _Trunk(nn.Module):
         for block in self.modules():
             if isinstance(block, _Block):  # the identity at the start, so that depth does no harm
                 nn.init.zeros_(block.second.weight)
+                nn.init.zeros_(block.second.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         y = x
         for group in self.groups:
-            y = y + group(y)
-        return x + y
+            y = group(y)
+        return y
 
 
 class Aedc(Layer):
     """Base layer of width N with M latent channels at 1/8 of the picture, each one of six learned values.
 
-    An importance map, itself a channel of the encoder, says how many of a position's channels are used: the others
-    are zero before they are quantised, which costs the entropy model next to nothing.  The map is not sent.  In place
-    of the papers' serial context model a checkerboard one is used.  Latents: y [B, M, ceil(H/8), ceil(W/8)].
+    An importance map, itself a channel of the encoder and scaled by the quality, says how many of a position's channels
+    are used: the others are zero before they are quantised, and so are nearly free where the entropy model foresees
+    it.  The map is not sent.  In place of the papers' serial context model a checkerboard one is used.  Latents:
+    y [B, M, ceil(H/8), ceil(W/8)].
     """
 
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
@@ -74,7 +76,7 @@ class Aedc(Layer):
             deconv(N // 2, 3),
         )  # fmt: skip
         self.centres = Centres(np.linspace(-2, 2, LEVELS).tolist(), learned=True)
-        self.expected = Checkerboard(M, LEVELS)
+        self.entropy_model = Checkerboard(M, LEVELS)
         self.gains = RateGains(lambdas, M)
         self.lambdas = self.gains.lambdas
         make_steady(self)
@@ -83,36 +85,38 @@ class Aedc(Layer):
         height, width = image.shape[-2:]
         padded = F.pad(image, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
         y, importance = self.g_a(padded - 0.5).split([self.channels, 1], 1)
-        return Latents((self.gains.apply_gain(y, context.quality) * importance_mask(importance, self.channels),))
+        share = (lambda_at(self.lambdas, context.quality) / self.lambdas[-1]) ** 0.25
+        mask = importance_mask(share * importance.sigmoid(), self.channels)
+        return Latents((self.gains.apply_gain(y, context.quality) * mask,))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
         with torch.autocast(latents.parts[0].device.type, enabled=False):
-            shares = self.centres.shares(latents.parts[0].float(), rounding)
-            return Coded(Latents((self.centres.of(shares),)), self.expected.bits(shares))
+            assignments = self.centres.assignments(latents.parts[0].float(), rounding)
+            return Coded(Latents((self.centres.of(assignments),)), self.entropy_model.bits(assignments))
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
-        y = self.gains.remove_gain(latents.parts[0], context.quality)
-        image = in_double(self.g_s, y) if context.exact else self.g_s(in_order(y))
+        y = self.gains.remove_gain(for_synthesis(latents.parts[0], context), context.quality)
+        image = in_double(self.g_s, y) if context.exact else self.g_s(in_order(y)).float()
         return image[..., : context.height, : context.width] + 0.5
 
     def write(self, latents: Latents, context: Context) -> bytes:
         symbols = self.centres.symbols(latents.parts[0])[0].to("cpu", torch.int32).numpy()
-        return join_strings((self.expected.write(symbols),), context)
+        return join_strings((self.entropy_model.write(symbols),), context)
 
     def read(self, data: bytes, context: Context) -> Latents:
         stored, (string,) = split_strings(data, 1)
         height, width = ceil_div(context.height, STRIDE), ceil_div(context.width, STRIDE)
-        values, symbols = self.expected.read(string, height, width)
+        values, symbols = self.entropy_model.read(string, height, width)
         check_symbols(stored, (symbols,), context)
         chosen = torch.from_numpy(values).long().to(self.centres.values.device)[None]
         return Latents((self.centres.at(chosen),))
 
 
 def importance_mask(importance: Tensor, channels: int) -> Tensor:
-    """Map [B, 1, h, w], any real values -> mask [B, channels, h, w] of zeros and ones, the first channels first.
+    """Map [B, 1, h, w] in [0, 1] -> mask [B, channels, h, w] of zeros and ones, the first channels first.
 
-    Backward it is the soft mask clip(channels * sigmoid(map) - k, 0, 1) of channel k (Mentzer et al., section 3.3).
+    Backward it is the soft mask clip(channels * map - k, 0, 1) of channel k (Mentzer et al., section 3.3).
     """
-    order = torch.arange(channels, device=importance.device, dtype=importance.dtype)[None, :, None, None]
-    soft = (channels * torch.sigmoid(importance) - order).clamp(0, 1)
+    order = torch.arange(channels, device=importance.device)[None, :, None, None]
+    soft = (channels * importance.float() - order).clamp(0, 1)
     return soft + (torch.ceil(soft) - soft).detach()

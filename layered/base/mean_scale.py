@@ -50,7 +50,7 @@ class MeanScale(MeanScaleHyperprior, TransformLayer):
         self.gains = RateGains(lambdas, M)
         self.lambdas = self.gains.lambdas
 
-    def with_side(self, y: Tensor) -> Latents:
+    def with_hyper_latents(self, y: Tensor) -> Latents:
         return Latents((y, self.h_a(y)))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:

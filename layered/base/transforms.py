@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from layered.base.gain import RateGains
 from layered.entropy.symbols import SymbolModel
-from layered.layer import Context, Latents, Layer, in_double, in_order
+from layered.layer import Context, Latents, Layer, for_synthesis, in_double, in_order
 
 __all__ = [
     "STRIDE", "SteadyGDN", "SteadyDeconvolution", "TransformLayer", "ceil_div", "load_resized", "make_steady",
@@ -94,18 +94,18 @@ class TransformLayer(Layer):
     gains: RateGains
 
     @abstractmethod
-    def with_side(self, y: Tensor) -> Latents:
+    def with_hyper_latents(self, y: Tensor) -> Latents:
         """Scaled latents y [B, M, h, w] and the side information that is coded with them."""
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
-        return self.with_side(self.gains.apply_gain(self.transformed(image), context.quality))
+        return self.with_hyper_latents(self.gains.apply_gain(self.transformed(image), context.quality))
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
         return self.picture(self.carry(latents, context), context)
 
     def carry(self, latents: Latents, context: Context) -> Tensor:
         """The quantised latents y without their gain."""
-        return self.gains.remove_gain(latents.parts[0], context.quality)
+        return self.gains.remove_gain(for_synthesis(latents.parts[0], context), context.quality)
 
     def transformed(self, image: Tensor) -> Tensor:
         """Image [B, 3, H, W] -> latents y [B, M, ceil(H/16), ceil(W/16)], before any gain."""
@@ -159,8 +159,8 @@ def rebuild_tables(module: nn.Module, only_missing: bool = False) -> None:
             part.update(force=True, update_quantiles=True)
         elif isinstance(part, GaussianConditional):
             part.update_scale_table(get_scale_table().tolist(), force=True)
-        elif isinstance(part, SymbolModel) and not only_missing:
-            part.freeze()
+        elif isinstance(part, SymbolModel) and not (only_missing and part.has_tables()):
+            part.update()
 
 
 def load_resized(module: nn.Module, state: Mapping[str, Tensor]) -> None:

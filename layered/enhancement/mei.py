@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from layered.base.transforms import STRIDE, TransformLayer, ceil_div, make_steady
 from layered.enhancement.resample import Bicubic
 from layered.errors import OptionError
-from layered.layer import Coded, Context, Enhancement, Latents, Layer, in_double, in_order
+from layered.layer import Coded, Context, Enhancement, Latents, Layer, for_synthesis, in_double, in_order
 from layered.rounding import Rounding
 
 __all__ = ["LatentPrediction", "LatentUpscaling", "MeiEnhancement"]
@@ -89,8 +89,8 @@ class MeiEnhancement(Enhancement):
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
         y = self.coder.transformed(image)
-        missed = y - self._expected(context).to(y.dtype)
-        return self.coder.with_side(self.coder.gains.apply_gain(missed, context.quality))
+        residual = y - self._expected(context).to(y.dtype)
+        return self.coder.with_hyper_latents(self.coder.gains.apply_gain(residual, context.quality))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
         return self.coder.code(latents, context, rounding)
@@ -107,9 +107,9 @@ class MeiEnhancement(Enhancement):
     def carry(self, latents: Latents, context: Context) -> Tensor:
         """The upscaled latents from below and this layer's own: [B, carries, ceil(H/16), ceil(W/16)]."""
         expected = self._expected(context)
-        missed = self.coder.gains.remove_gain(latents.parts[0], context.quality)
+        residual = self.coder.gains.remove_gain(for_synthesis(latents.parts[0], context), context.quality)
         below = context.once("upscaled", lambda: self._brought(self.upscaling, context))
-        return torch.cat([below, expected + missed.to(expected.dtype)], 1)
+        return torch.cat([below, expected + residual.to(expected.dtype)], 1)
 
     @torch.no_grad()
     def start_from(self, base: Layer) -> None:

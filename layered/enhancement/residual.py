@@ -59,11 +59,12 @@ class ResidualEnhancement(Enhancement):
     def start_from(self, base: Layer) -> None:
         """Residual module = base layer fed with residual + 1/2: the half is folded into the outer biases."""
         residual = self.residual
+        if not isinstance(residual, TransformLayer):
+            raise OptionError("only a residual module on CompressAI's transforms can start from a base layer")
         try:
             residual.load_state_dict(base.state_dict())
         except RuntimeError:
             raise OptionError("a residual module starts from a base layer of its own kind and widths only") from None
-        assert isinstance(residual, TransformLayer)
         first: Any = residual.g_a[0]
         last: Any = residual.g_s[-1]
         first.bias += 0.5 * first.weight.sum(dim=(1, 2, 3))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from layered.entropy.coder import TOTAL, Tables, decode_symbols, encode_symbols
 from layered.entropy.prior import Symbols
-from layered.errors import CorruptStream, OptionError
+from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.rounding import Rounding, nearest
 
 __all__ = ["Centres", "integer_tables", "read_symbols", "write_symbols"]
@@ -42,17 +42,19 @@ class Centres(nn.Module):
     def __len__(self) -> int:
         return len(self.values)
 
-    def shares(self, latents: Tensor, rounding: Rounding) -> Tensor:
+    def assignments(self, latents: Tensor, rounding: Rounding) -> Tensor:
         """Latents [B, C, h, w] -> the share of each value in each latent, [B, C, L, h, w]."""
         distances = (latents.unsqueeze(-1) - self.values.to(latents.dtype)).square()
-        return rounding.pick(distances).movedim(-1, 2)
+        return rounding.assign(distances).movedim(-1, 2)
 
-    def of(self, shares: Tensor) -> Tensor:
-        """The latents [B, C, h, w] that shares [B, C, L, h, w] stand for."""
-        return torch.einsum("bclhw,l->bchw", shares, self.values.to(shares.dtype))
+    def of(self, assignments: Tensor) -> Tensor:
+        """The latents [B, C, h, w] that assignments [B, C, L, h, w] stand for."""
+        return torch.einsum("bclhw,l->bchw", assignments, self.values.to(assignments.dtype))
 
     def symbols(self, latents: Tensor) -> Tensor:
-        """The number of each latent's nearest value, int64 of the same shape."""
+        """The number of each latent's nearest value, int64 of the same shape.  Raises LayeredError for NaN."""
+        if not bool(latents.isfinite().all()):
+            raise LayeredError("the latents are not finite: the weights or the picture hold NaN or infinity")
         distances = (latents.unsqueeze(-1) - self.values.to(latents.dtype)).square()
         return nearest(distances).argmax(-1)
 
@@ -79,6 +81,15 @@ def integer_tables(probabilities: NDArray[np.float64]) -> Tables:
     edges[:, 1:-1] = np.cumsum(steps, 1)
     edges[:, -1] = TOTAL
     return Tables(edges.tolist(), [size + 2] * count, [0] * count)
+
+
+def check_room(size: int, count: int) -> None:
+    """Raise CorruptStream when `size` bytes cannot be the code of `count` symbols under any tables of `integer_tables`.
+
+    The likeliest symbol of the most extreme table takes log2(65536 / 65534) bits.
+    """
+    if count * (2 / TOTAL) > 8 * size or (count > 0 and size == 0):
+        raise CorruptStream(f"{size} bytes of entropy-coded data cannot be {count} symbols")
 
 
 def write_symbols(symbols: NDArray[np.int32], indexes: NDArray[np.int64], tables: Tables) -> Symbols:

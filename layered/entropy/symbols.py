@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from layered.entropy.alphabet import integer_tables, read_symbols, write_symbols
+from layered.entropy.alphabet import check_room, integer_tables, read_symbols, write_symbols
 from layered.entropy.coder import Tables
 from layered.entropy.prior import Symbols
 from layered.errors import CorruptStream, OptionError
 from layered.layer import in_double
+
+BAND, REACH = 32, 4
+"""Rows that the network is run for at a time, and how far it sees."""
+GRID = 64.0
 
 __all__ = ["MODELS", "Checkerboard", "Histogram", "Static", "SymbolModel", "Uniform", "build_symbol_model"]
 
@@ -33,8 +37,8 @@ class SymbolModel(nn.Module, ABC):
         self.channels, self.size = channels, size
 
     @abstractmethod
-    def bits(self, shares: Tensor) -> Tensor:
-        """Ideal bits [B] of shares [B, C, L, h, w] (see `Centres.shares`), differentiable."""
+    def bits(self, assignments: Tensor) -> Tensor:
+        """Ideal bits [B] of assignments [B, C, L, h, w] (see `Centres.assignments`), differentiable."""
 
     @abstractmethod
     def write(self, symbols: NDArray[np.int32]) -> Symbols:
@@ -44,8 +48,12 @@ class SymbolModel(nn.Module, ABC):
     def read(self, data: bytes, height: int, width: int) -> tuple[NDArray[np.int32], Symbols]:
         """String -> symbols [C, height, width], and both as they were written.  Raises CorruptStream."""
 
-    def freeze(self) -> None:
+    def update(self) -> None:
         """Make the integer tables that coding uses from what training has found."""
+
+    def has_tables(self) -> bool:
+        """Whether that has been done, where there is anything to do."""
+        return True
 
     def _planes(self, symbols: Symbols, height: int, width: int) -> NDArray[np.int32]:
         return symbols.values.reshape(self.channels, height, width)
@@ -54,9 +62,9 @@ class SymbolModel(nn.Module, ABC):
 class Uniform(SymbolModel):
     """log2 L bits a symbol."""
 
-    def bits(self, shares: Tensor) -> Tensor:
-        symbols = shares[0, :, 0].numel()
-        return torch.full((len(shares),), symbols * float(np.log2(self.size)), device=shares.device)
+    def bits(self, assignments: Tensor) -> Tensor:
+        symbols = assignments[0, :, 0].numel()
+        return torch.full((len(assignments),), symbols * float(np.log2(self.size)), device=assignments.device)
 
     def write(self, symbols: NDArray[np.int32]) -> Symbols:
         return write_symbols(symbols, np.zeros(symbols.size, np.int64), self._tables())
@@ -72,14 +80,15 @@ class Uniform(SymbolModel):
 class Histogram(SymbolModel):
     """One byte a value tells how often it occurs, as a share of the most frequent one's 255."""
 
-    def bits(self, shares: Tensor) -> Tensor:
-        counts = shares.sum((1, 3, 4))
+    def bits(self, assignments: Tensor) -> Tensor:
+        counts = assignments.sum((1, 3, 4))
         frequencies = counts / counts.sum(1, keepdim=True)
         return -(counts * torch.log2(frequencies.clamp(min=1e-9))).sum(1) + 8 * self.size
 
     def write(self, symbols: NDArray[np.int32]) -> Symbols:
         counts = np.bincount(symbols.reshape(-1), minlength=self.size)
-        told = np.ceil(counts * (255 / max(1, counts.max()))).astype(np.uint8)
+        most = max(1, int(counts.max()))
+        told = (-(-counts * 255 // most)).astype(np.uint8)  # in integers, for rounding up 255 must not give 256
         coded = write_symbols(symbols, np.zeros(symbols.size, np.int64), self._tables(told))
         return Symbols(told.tobytes() + coded.string, coded.values)
 
@@ -97,7 +106,7 @@ class Histogram(SymbolModel):
 
 
 class Static(SymbolModel):
-    """logits [C, L], learned; tables [C, L + 2], made from them by `freeze` and kept with the weights."""
+    """logits [C, L], learned; tables [C, L + 2], made from them by `update` and kept with the weights."""
 
     table: Tensor
 
@@ -105,15 +114,17 @@ class Static(SymbolModel):
         super().__init__(channels, size)
         self.logits = nn.Parameter(torch.zeros(channels, size))
         self.register_buffer("table", torch.zeros(channels, size + 2, dtype=torch.int32))
-        self.freeze()
 
-    def bits(self, shares: Tensor) -> Tensor:
+    def bits(self, assignments: Tensor) -> Tensor:
         expected = F.log_softmax(self.logits.float(), 1)[None, :, :, None, None]
-        return -(shares * expected).sum((1, 2, 3, 4)) / float(np.log(2))
+        return -(assignments * expected).sum((1, 2, 3, 4)) / float(np.log(2))
 
-    def freeze(self) -> None:
+    def update(self) -> None:
         made = integer_tables(torch.softmax(self.logits.detach().double(), 1).cpu().numpy())
         self.table.copy_(torch.tensor(made.cdfs, dtype=torch.int32))
+
+    def has_tables(self) -> bool:
+        return bool(self.table.any())
 
     def write(self, symbols: NDArray[np.int32]) -> Symbols:
         return write_symbols(symbols, self._indexes(*symbols.shape[1:]), self._tables())
@@ -126,13 +137,16 @@ class Static(SymbolModel):
         return np.repeat(np.arange(self.channels), height * width)
 
     def _tables(self) -> Tables:
+        if not self.has_tables():
+            raise OptionError("the entropy model has no tables; call its update() once after training")
         return Tables(self.table.tolist(), [self.size + 2] * self.channels, [0] * self.channels)
 
 
 class Checkerboard(SymbolModel):
     """Positions whose row and column add to an even number come first, under `first`; the rest see these neighbours.
 
-    width: of the network's hidden layers.  Its answer is computed in float64 at both ends, and added to `first`'s.
+    width: of the network's hidden layers.  Its answer is computed in float64 at both ends, added to `first`'s, and put
+    on a grid, so that the last digits, in which machines differ, all but never matter; a checksum tells if they do.
     """
 
     def __init__(self, channels: int, size: int, width: int = 32) -> None:
@@ -147,15 +161,19 @@ class Checkerboard(SymbolModel):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
-    def bits(self, shares: Tensor) -> Tensor:
-        even = _even(shares.shape[-2], shares.shape[-1], shares.device)
+    def bits(self, assignments: Tensor) -> Tensor:
+        even = _even(assignments.shape[-2], assignments.shape[-1], assignments.device)
         plain = F.log_softmax(self.first.logits.float(), 1)[None, :, :, None, None]
-        seen = F.log_softmax(self._logits((shares * even).float(), self.network(self._flat(shares * even))), 2)
-        nats = -(shares * torch.where(even, plain, seen)).sum((1, 2, 3, 4))
+        known = assignments * even
+        informed = F.log_softmax(self._logits(known, self.network(self._flat(known))), 2)
+        nats = -(assignments * torch.where(even, plain, informed)).sum((1, 2, 3, 4))
         return nats / float(np.log(2))
 
-    def freeze(self) -> None:
-        self.first.freeze()
+    def update(self) -> None:
+        self.first.update()
+
+    def has_tables(self) -> bool:
+        return self.first.has_tables()
 
     def write(self, symbols: NDArray[np.int32]) -> Symbols:
         even = _even(symbols.shape[1], symbols.shape[2]).numpy()
@@ -173,6 +191,7 @@ class Checkerboard(SymbolModel):
         size = int.from_bytes(data[:3], "little")
         if len(data) < 3 + size:
             raise CorruptStream("the first half of a layer's symbols is cut short")
+        check_room(len(data) - 3 - size, self.channels * int((~even).sum()))  # before the network is run for them
         symbols = np.zeros((self.channels, height, width), np.int32)
         first = read_symbols(data[3 : 3 + size], self._channels(even), self.first._tables())
         symbols[:, even] = first.values.reshape(self.channels, -1)
@@ -186,20 +205,25 @@ class Checkerboard(SymbolModel):
     @torch.no_grad()
     def _second(self, anchors: NDArray[np.int32], even: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Tables]:
         """A table for each symbol of the second half, which anchors [C, h, w] are to say."""
-        device = self.first.logits.device
-        shares = F.one_hot(torch.from_numpy(anchors).long().to(device), self.size).movedim(-1, 1)[None].double()
-        shares = shares * torch.from_numpy(even).to(device)
-        logits = self._logits(shares, in_double(self.network, self._flat(shares)))
-        chosen = torch.softmax(logits[0], 1).movedim(1, -1)[:, torch.from_numpy(~even).to(device)]
-        rows = chosen.reshape(-1, self.size).cpu().numpy()
+        height = even.shape[0]
+        bands = []
+        for top in range(0, height, BAND):  # of rows, whose float64 working memory is bounded; alike at both ends
+            low, bottom = max(0, top - REACH), min(height, top + BAND)
+            seen, known = anchors[:, low : bottom + REACH], torch.from_numpy(even[low : bottom + REACH])
+            assignments = F.one_hot(torch.from_numpy(seen).long(), self.size).movedim(-1, 1)[None].double() * known
+            assignments = assignments.to(self.first.logits.device)
+            logits = self._logits(assignments, in_double(self.network, self._flat(assignments)))[0]
+            bands.append((torch.round(logits * GRID).cpu() / GRID)[:, :, top - low : bottom - low])
+        chosen = torch.softmax(torch.cat(bands, 2), 1).movedim(1, -1)[:, torch.from_numpy(~even)]
+        rows = chosen.reshape(-1, self.size).numpy()
         return np.arange(len(rows)), integer_tables(rows) if len(rows) else self.first._tables()
 
-    def _flat(self, shares: Tensor) -> Tensor:
-        return shares.reshape(len(shares), -1, *shares.shape[-2:])
+    def _flat(self, assignments: Tensor) -> Tensor:
+        return assignments.reshape(len(assignments), -1, *assignments.shape[-2:])
 
-    def _logits(self, shares: Tensor, answer: Tensor) -> Tensor:
+    def _logits(self, assignments: Tensor, answer: Tensor) -> Tensor:
         """The network's answer [B, C * L, h, w] on top of what is expected anyway: [B, C, L, h, w]."""
-        return self.first.logits.to(answer.dtype)[None, :, :, None, None] + answer.reshape(shares.shape)
+        return self.first.logits.to(answer.dtype)[None, :, :, None, None] + answer.reshape(assignments.shape)
 
 
 MODELS: dict[str, Callable[[int, int], SymbolModel]] = {

@@ -99,7 +99,7 @@ class Run:
             TextColumn("{task.fields[last]}"),
         )  # fmt: skip
         if (self.first, self.step) != (0, 0) and self.fabric.is_global_zero:
-            left = self.recipe.phases[self.first :]
+            left = [p for p in self.recipe.phases[self.first :] if not self.recipe.only or p.name in self.recipe.only]
             where = f"resumed at step {self.step} of phase {left[0].name!r}" if left else "all phases are done already"
             console.print(where, highlight=False)
         with Progress(*columns, console=console, disable=not self.fabric.is_global_zero) as progress:

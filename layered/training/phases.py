@@ -163,6 +163,9 @@ def _check_enhancement(codec: LayeredCodec, phase: Phase) -> None:
         layer = codec.layer(max(1, len(phase.scales) - 1))
     except OptionError as error:
         raise RecipeError(f"phase {phase.name!r}: {error}") from None
+    if isinstance(codec.enhancement, nn.ModuleList) and len(phase.scales) - 1 < len(codec.enhancement):
+        trained, there = len(phase.scales) - 1, len(codec.enhancement)
+        raise RecipeError(f"phase {phase.name!r}: scales for {trained} enhancement layers, the model has {there}")
     if phase.kind in ("residual", "predictor") and not isinstance(layer, ResidualEnhancement):
         raise RecipeError(f"phase {phase.name!r}: this model has no {phase.kind} of its own; use joint or all")
 

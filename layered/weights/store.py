@@ -25,7 +25,7 @@ from layered.weights.card import Card, card, catalogue
 __all__ = ["card_of", "digest_of", "export", "load", "save_codec"]
 
 _FORMAT = "layered-weights-1"
-_FULL = ("entropy_bottleneck", "gaussian_conditional", "gains")
+_FULL = ("entropy_bottleneck", "gaussian_conditional", "gains", "entropy_model", "centres")
 
 
 def digest_of(spec: CodecSpec, state: Mapping[str, Tensor]) -> bytes:
@@ -93,7 +93,7 @@ def card_of(path: str | Path) -> Card:
     """The card of a weights file, as far as the file itself tells.  Raises OptionError."""
     codec = _read(Path(path), "cpu")
     with safe_open(path, framework="pt") as file:
-        training = json.loads(file.metadata().get("training", "{}"))
+        training = _json(Path(path), file.metadata().get("training", "{}"))
     spec = codec.spec.model_dump(mode="json", exclude_defaults=True)
     return Card(codec.name, codec.digest.hex(), f"The weights file {path}.", spec, training)
 
@@ -107,7 +107,9 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
         raise OptionError(f"{path}: not a weights file ({error})") from None
     if metadata.get("format") != _FORMAT:
         raise OptionError(f"{path}: a safetensors file, but not weights of this library ({_FORMAT})")
-    codec = build(json.loads(metadata["spec"]))
+    if not {"name", "spec"} <= metadata.keys() or not metadata["name"].isprintable():
+        raise OptionError(f"{path}: damaged; it lacks a printable name, or the specification of its codec")
+    codec = build(_json(path, metadata["spec"]))
     state = _widened(stored)
     if "on" in metadata:
         name, wanted = metadata["on"], metadata.get("on_digest")
@@ -126,6 +128,16 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     if "on" in metadata and ready.digest.hex() != metadata.get("digest"):
         raise OptionError(f"{path}: damaged; its tensors give {ready.digest.hex()}, not {metadata.get('digest')}")
     return ready
+
+
+def _json(path: Path, text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text, parse_constant=lambda name: name)  # NaN is not JSON, and cannot be written again
+    except (ValueError, RecursionError):
+        raise OptionError(f"{path}: damaged; what it says of itself cannot be read") from None
+    if not isinstance(values, dict):
+        raise OptionError(f"{path}: damaged; what it says of itself is no mapping")
+    return values
 
 
 def _ready(codec: LayeredCodec, name: str, device: str | torch.device) -> LayeredCodec:

@@ -98,6 +98,13 @@ def test_the_ends_of_the_quality_range_are_usable_and_in_order(method: str) -> N
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_what_is_no_picture_is_refused(method: str) -> None:
+    for shape in ((0, 8, 3), (8, 8), (8, 8, 4)):
+        with pytest.raises(OptionError, match="picture"):
+            codec(method).encode(np.zeros(shape, np.uint8), scales(method), middle(method))
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_grey_stays_nearly_grey(method: str) -> None:
     grey = np.repeat(smooth_picture(48, 64)[..., 1:2], 3, axis=2)
     top = codec(method).decode(codec(method).encode(grey, scales(method), middle(method)))[-1].astype(float)
@@ -108,7 +115,8 @@ def test_grey_stays_nearly_grey(method: str) -> None:
 def test_what_is_cut_short_or_no_file_at_all_raises(method: str) -> None:
     _, encoded = coded(method, 65, 63)
     last = encoded.files[-1]
-    for damaged in (b"", b"\0", last[: len(last) // 2], last[:-1], bytes(len(last))):
+    cuts = (last[:length] for length in (1, 4, 9, 14, len(last) // 2, len(last) - 1))
+    for damaged in (b"", b"\0", *cuts, bytes(len(last))):
         with pytest.raises(LayeredError):
             codec(method).decode(Encoded((*encoded.files[:-1], damaged), encoded.layer_bytes))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines import x265
+from baselines import sealed, x265
 from baselines.hevc import HEVC, HevcPicture
 from baselines.yuv import to_planes
 from experiments.metrics import psnr
@@ -56,7 +56,7 @@ def test_ten_bits_are_nearer_to_the_picture_than_the_rounding_to_eight_allows() 
 def test_the_file_is_x265s_picture_at_51_less_quality_after_size_and_checksum() -> None:
     codec = HEVC["hevc-420"]
     (packet,) = x265.encode([x265.padded(to_planes(IMAGE, "420"))], 51 - 20)
-    assert codec.encode(IMAGE, 20) == x265.seal(codec.kind, 56, 40, packet)
+    assert codec.encode(IMAGE, 20) == sealed.seal(codec.kind, 56, 40, packet)
 
 
 def test_bpg_codes_three_qps_below_its_nominal_one() -> None:

@@ -33,8 +33,20 @@ def test_published_points_come_by_rate_and_must_be_as_many_as_are_known(tmp_path
 def test_every_check_measures_as_many_points_as_were_published_in_order_of_rate(name: str, tmp_path: Path) -> None:
     save_image(smooth_picture(64, 96), tmp_path / "p.png")
     points = measured(CHECKS[name], DataSet("one", (Picture("p", tmp_path / "p.png"),)))
-    rates = [rate for rate, _ in points]
-    assert len(points) == 19 and rates == sorted(rates)
+    rates, scores = zip(*points, strict=True)
+    assert len(points) == 19 and list(rates) == sorted(rates)
+    assert scores[-1] > 35 and scores[-1] > scores[0] + 5
+
+
+def test_a_curve_measured_here_is_met_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_image(smooth_picture(96, 96), tmp_path / "p.png")
+    data = DataSet("one", (Picture("p", tmp_path / "p.png"),))
+    monkeypatch.setattr("experiments.classical_check.find_data", lambda *_: data)
+    write(tmp_path / "jpeg.json", measured(CHECKS["jpeg"], data))
+    main(["--reference", str(tmp_path), "--codec", "jpeg"])
+    assert capsys.readouterr().out.count("+0.00 %") >= 3
 
 
 def test_a_missing_folder_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines import x265
+from baselines import sealed, x265
 from baselines.hevc import HEVC, HevcPicture
 from baselines.protocol import Encoded
 from baselines.shvc.emulated import NAME, EmulatedShvc
@@ -128,7 +128,7 @@ def test_a_decoder_that_makes_another_reference_raises(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("payload", [b"", b"\x20", b"\x34" + bytes(30)])
 def test_enhancement_layers_without_a_qp_raise(payload: bytes) -> None:
-    file = x265.seal("SHVC 420 enhancement layer", 36, 24, payload)
+    file = sealed.seal("SHVC 420 enhancement layer", 36, 24, payload)
     with pytest.raises(CorruptStream, match="no QP"):
         decoded(CODED.files[0], file)
 

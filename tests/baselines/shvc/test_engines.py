@@ -22,7 +22,7 @@ from layered.errors import OptionError
         ({"chroma": "444"}, EmulatedShvc("444")),
         ({"engine": "emulated", "chroma": 420}, EmulatedShvc("420")),
         ({"engine": "reference"}, ReferenceShvc()),
-        ({"engine": "reference", "chroma": "420", "shm": "~/SHM"}, ReferenceShvc("~/SHM")),
+        ({"engine": "reference", "timeout": 60, "shm": "~/SHM"}, ReferenceShvc("~/SHM", 60.0)),
     ],
 )
 def test_options_make_what_they_say(options: dict[str, Any], codec: object) -> None:
@@ -35,7 +35,8 @@ def test_options_make_what_they_say(options: dict[str, Any], codec: object) -> N
         ({}, {"engine": "shm"}, "shvc has no engine 'shm'; there are emulated, reference"),
         ({}, {"shm": "x"}, "shvc with engine emulated has no option 'shm'; there are engine, chroma"),
         ({}, {"chroma": "422"}, "shvc has no chroma '422'; there are 420, 444"),
-        ({}, {"engine": "reference", "chroma": "444"}, "has chroma 420 only"),
+        ({}, {"engine": "reference", "chroma": "444"}, "has no option 'chroma'; there are engine, shm, timeout"),
+        ({}, {"engine": "reference", "timeout": 0}, "number of seconds above 0"),
         ({}, {"engine": "reference", "shm": 3}, "shm is a folder, got 3"),
         ({"of": "jpeg"}, {}, "`of: jpeg` has no meaning for shvc"),
         ({"weights": "w"}, {}, "shvc takes no weights"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from layered.base.aedc import LEVELS, Aedc, importance_mask
+from layered.base.aedc import LEVELS, Aedc, _Trunk, importance_mask
+from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream
 from layered.image import save_image
@@ -28,6 +29,7 @@ def codec() -> LayeredCodec:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         made = build(SPEC)
+    rebuild_tables(made)
     made.digest = digest_of(made.spec, made.state_dict())
     return made.requires_grad_(False).eval()
 
@@ -41,12 +43,23 @@ def test_decoding_gives_the_encoders_picture(codec: LayeredCodec, size: tuple[in
 
 
 def test_the_mask_keeps_the_first_channels_as_many_as_the_map_says() -> None:
-    importance = torch.tensor([-20.0, 0.0, 20.0, -1.0]).reshape(1, 1, 1, 4).requires_grad_(True)
+    importance = torch.tensor([0.0, 0.5, 1.0, 0.26]).reshape(1, 1, 1, 4).requires_grad_(True)
     mask = importance_mask(importance, 6)
-    assert mask.sum(1).flatten().tolist() == [1, 3, 6, 2]  # of 6 * sigmoid(map) the next whole number
+    assert mask.sum(1).flatten().tolist() == [0, 3, 6, 2]  # of 6 * map the next whole number
     assert bool((mask[:, :-1] >= mask[:, 1:]).all())
     mask.sum().backward()
     assert importance.grad is not None and float(importance.grad[..., 3]) > 0
+
+
+def test_the_trunk_begins_as_the_identity() -> None:
+    x = torch.randn(1, 8, 5, 6)
+    assert torch.equal(_Trunk(8)(x), x)
+
+
+def test_a_higher_quality_uses_more_channels(codec: LayeredCodec) -> None:
+    image = torch.rand(1, 3, 64, 64)
+    used = [int((codec.base.analyse(image, Context(64, 64, q)).parts[0] != 0).sum()) for q in (1.0, 1.5, 2.0)]
+    assert used[0] < used[1] < used[2]
 
 
 def test_coded_latents_are_of_the_alphabet(codec: LayeredCodec) -> None:
@@ -63,8 +76,11 @@ def test_bits_and_pictures_take_gradients_in_every_part(codec: LayeredCodec) -> 
     layer, context = build(SPEC).base, Context(32, 32, 1.0)
     coded = layer.code(layer.analyse(torch.rand(1, 3, 32, 32), context), context, StraightThrough())
     (coded.bits.sum() + layer.synthesise(coded.latents, context).square().sum()).backward()
-    missing = [name for name, p in layer.named_parameters() if p.grad is None or not bool(p.grad.isfinite().all())]
-    assert not missing
+    # Behind a layer that starts at zero nothing is learned in the first step.
+    behind = ("first.weight", "first.bias", "network.0.weight", "network.0.bias", "network.2.weight", "network.2.bias")
+    for name, parameter in layer.named_parameters():
+        assert parameter.grad is not None and bool(parameter.grad.isfinite().all()), name
+        assert bool(parameter.grad.any()) or name.endswith(behind), name
 
 
 def test_a_damaged_payload_raises(codec: LayeredCodec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from layered import stream
 from layered.enhancement.mei import LatentPrediction, MeiEnhancement, read_axis
 from layered.errors import CorruptStream, OptionError, RecipeError
 from layered.image import save_image
-from layered.layer import Context
+from layered.layer import Context, Latents
 from layered.rounding import StraightThrough
 from layered.spec import CodecSpec, build
 from layered.training.loop import Run, train
@@ -56,7 +57,7 @@ def test_prediction_and_use_of_latents_work_between_any_two_sizes(h: int, w: int
 
 
 def test_widths_are_the_papers_unless_told_otherwise() -> None:
-    spec = {"base": {"name": "factorized", "N": 96, "M": 96}, "enhancement": {"name": "mei"}}
+    spec: dict[str, object] = {"base": {"name": "factorized", "N": 96, "M": 96}, "enhancement": {"name": "mei"}}
     codec = build(CodecSpec.model_validate(spec))
     layers = [codec.upper(1), codec.upper(2)]
     assert [layer.carries for layer in layers if isinstance(layer, MeiEnhancement)] == [192, 288]
@@ -107,6 +108,23 @@ def test_more_layers_than_there_are_modules_are_refused_before_any_work() -> Non
         CODECS["factorized"].encode(smooth_picture(32, 32), (0.1, 0.2, 0.5, 1.0))
 
 
+def test_a_stream_of_more_layers_than_there_are_modules_is_corrupt() -> None:
+    codec = CODECS["factorized"]
+    parsed = stream.parse(codec.encode(smooth_picture(32, 32), (0.25, 0.5, 1.0)))
+    header = dataclasses.replace(parsed.header, layers=4)
+    with pytest.raises(CorruptStream, match="4 layers"):
+        codec.decode(stream.pack(header, [*parsed.chunks, parsed.chunks[-1]]))
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_exact_latents_are_carried_in_float64(name: str) -> None:
+    layer, lower = untrained(name), torch.rand(1, 3, 16, 16)
+    context = Context(32, 32, 1.0, lower, exact=True, carried=torch.randn(1, 16, 1, 1))
+    latents = layer.analyse(torch.rand(1, 3, 32, 32), context)
+    assert layer.carry(latents, context).dtype == torch.float64
+    assert layer.coder.carry(Latents((torch.rand(1, 16, 2, 2),)), context).dtype == torch.float64
+
+
 def test_a_damaged_payload_is_found_by_its_symbols() -> None:
     codec = CODECS["mean-scale"]
     data = codec.encode(smooth_picture(48, 48), (0.5, 1.0), 2.0)
@@ -138,6 +156,13 @@ def test_faults_of_the_specification_are_told_of_the_kind_that_was_meant() -> No
         build({"base": {"name": "factorized"}, "enhancement": {"name": "mei", "layers": 0}})
     with pytest.raises(OptionError, match="unknown key 'width'"):
         build({"base": {"name": "factorized"}, "enhancement": {"width": 3}})
+    aedc, wide = {"name": "aedc", "N": 8, "M": 4}, {"name": "factorized", "N": 8, "M": 9}
+    with pytest.raises(OptionError, match="needs a base layer on CompressAI's transforms"):
+        build({"base": aedc, "enhancement": {"name": "mei", "coder": wide}})
+    with pytest.raises(OptionError, match=r"coder.M is 9, but the base layer's M is 8"):
+        build({"base": {"name": "factorized", "N": 8, "M": 8}, "enhancement": {"name": "mei", "coder": wide}})
+    with pytest.raises(OptionError, match="aedc cannot be a residual module"):
+        build({"base": wide, "enhancement": {"residual": aedc}})
 
 
 def recipe(folder: Path, **changes: object) -> TrainingRecipe:
@@ -169,6 +194,7 @@ def test_training_all_layers_together_moves_every_part_and_the_weights_code_pict
     ("changes", "message"),
     [
         ({"kind": "residual"}, "has no residual of its own"),
+        ({"scales": [[0.5, 0.5], [1.0, 1.0]]}, "scales for 1 enhancement layers, the model has 2"),
         ({"scales": [[0.1, 0.2], [0.2, 0.4], [0.4, 0.8], [1.0, 1.0]]}, "code up to 3 layers, 4 are asked for"),
         ({"init": "wavelet"}, "init 'wavelet' is not for phases of kind all"),
     ],

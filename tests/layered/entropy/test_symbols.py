@@ -29,7 +29,7 @@ def symbols(height: int, width: int, seed: int = 0, size: int = SIZE) -> NDArray
     return values
 
 
-def shares_of(values: NDArray[np.int32]) -> torch.Tensor:
+def one_hot_of(values: NDArray[np.int32]) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.from_numpy(values).long(), SIZE).movedim(-1, 1)[None].float()
 
 
@@ -38,11 +38,11 @@ def trained(model: SymbolModel, steps: int = 60) -> SymbolModel:
     if list(model.parameters()):
         optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
         for step in range(steps):
-            loss = model.bits(shares_of(symbols(24, 32, seed=1 + step % 5))).sum()
+            loss = model.bits(one_hot_of(symbols(24, 32, seed=1 + step % 5))).sum()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    model.freeze()
+    model.update()
     return model.requires_grad_(False)
 
 
@@ -52,6 +52,7 @@ def trained(model: SymbolModel, steps: int = 60) -> SymbolModel:
 def test_what_is_written_is_read(name: str, height: int, width: int, seed: int) -> None:
     torch.manual_seed(0)
     model, values = build_symbol_model(name, CHANNELS, SIZE), symbols(height, width, seed)
+    model.update()
     if isinstance(model, Checkerboard):
         last = model.network[-1]
         assert isinstance(last, torch.nn.Conv2d)
@@ -64,7 +65,7 @@ def test_what_is_written_is_read(name: str, height: int, width: int, seed: int) 
 @pytest.mark.parametrize("name", MODELS)
 def test_strings_are_as_long_as_the_bits_say(name: str) -> None:
     model, values = trained(build_symbol_model(name, CHANNELS, SIZE)), symbols(48, 64)
-    ideal = float(model.bits(shares_of(values)))
+    ideal = float(model.bits(one_hot_of(values)))
     assert 8 * len(model.write(values).string) == pytest.approx(ideal, rel=0.02, abs=200)
 
 
@@ -97,6 +98,9 @@ def test_damaged_strings_raise_or_give_symbols_of_the_alphabet(name: str) -> Non
 def test_tables_come_with_the_weights_and_not_from_them() -> None:
     model = trained(Static(CHANNELS, SIZE))
     again = Static(CHANNELS, SIZE)
+    assert not again.has_tables()
+    with pytest.raises(OptionError, match="no tables"):
+        again.write(symbols(8, 8))
     again.load_state_dict(model.state_dict())
     with torch.no_grad():
         again.logits.add_(1.0)
@@ -129,9 +133,9 @@ def test_what_is_no_distribution_is_refused(bad: list[list[float]]) -> None:
 def test_latents_go_to_the_nearest_centre_and_gradients_to_all() -> None:
     centres = Centres([-2, -1, 0, 1, 2])
     latents = torch.tensor([-9.0, -0.4, 0.6, 1.2, 3.0]).reshape(1, 1, 1, 5).requires_grad_(True)
-    values = centres.of(centres.shares(latents, StraightThrough()))
+    values = centres.of(centres.assignments(latents, StraightThrough()))
     assert torch.allclose(values.flatten(), torch.tensor([-2.0, 0.0, 1.0, 1.0, 2.0]))
-    assert torch.equal(values, centres.of(centres.shares(latents, Hard())))
+    assert torch.equal(values, centres.of(centres.assignments(latents, Hard())))
     assert torch.equal(centres.at(centres.symbols(latents)), values.detach())
     values.sum().backward()
     assert latents.grad is not None
@@ -143,7 +147,7 @@ def test_slopes_of_the_soft_assignment_fall_beyond_the_last_centre() -> None:
     """At distances 0 to 4 from the middle one of five centres, as measured with another implementation."""
     centres = Centres([-2, -1, 0, 1, 2])
     latents = torch.arange(5.0).reshape(1, 1, 1, 5).requires_grad_(True)
-    centres.of(centres.shares(latents, StraightThrough())).sum().backward()
+    centres.of(centres.assignments(latents, StraightThrough())).sum().backward()
     assert latents.grad is not None
     assert latents.grad.flatten().tolist() == pytest.approx([1.0, 0.92, 0.47, 0.09, 0.01], abs=0.006)
 
@@ -152,3 +156,30 @@ def test_slopes_of_the_soft_assignment_fall_beyond_the_last_centre() -> None:
 def test_an_alphabet_that_is_none_is_refused(values: list[float]) -> None:
     with pytest.raises(OptionError, match="increasing"):
         Centres(values)
+
+
+@pytest.mark.parametrize("count", range(1, 400, 7))
+def test_the_most_frequent_value_is_told_as_such(count: int) -> None:
+    model = build_symbol_model("histogram", 1, SIZE)
+    written = model.write(np.full((1, 1, count), 2, np.int32))
+    assert written.string[2] == 255 and len(written.string) <= SIZE + 12
+
+
+def test_bands_of_rows_give_what_the_whole_picture_gives() -> None:
+    model = trained(build_symbol_model("checkerboard", CHANNELS, SIZE), steps=5)
+    assert isinstance(model, Checkerboard)
+    values = symbols(90, 6)
+    whole = float(model.bits(one_hot_of(values)))
+    assert 8 * len(model.write(values).string) == pytest.approx(whole, rel=0.02, abs=200)
+    found, _ = model.read(model.write(values).string, 90, 6)
+    assert np.array_equal(found, values)
+
+
+def test_a_short_string_for_very_many_symbols_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trained(build_symbol_model("checkerboard", CHANNELS, SIZE), steps=1)
+    assert isinstance(model, Checkerboard)
+    string = model.write(symbols(4, 4)).string
+    first = int.from_bytes(string[:3], "little")
+    monkeypatch.setattr(model, "_second", None)
+    with pytest.raises(CorruptStream, match="0 bytes of entropy-coded data cannot be 32 symbols"):
+        model.read(string[: 3 + first], 4, 4)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import layered
@@ -101,3 +102,28 @@ def test_a_weights_file_may_be_read_by_whom_any_new_file_may(tiny_codec: Layered
     save_codec(tiny_codec, tmp_path / "w.safetensors", "mine")
     (tmp_path / "other").touch()
     assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spec": None}, "lacks a printable name"),
+        ({"name": None}, "lacks a printable name"),
+        ({"name": "a\nb"}, "lacks a printable name"),
+        ({"spec": "{"}, "cannot be read"),
+        ({"spec": "[" * 100_000}, "cannot be read"),
+        ({"spec": "3"}, "is no mapping"),
+        ({"training": "{"}, "cannot be read"),
+    ],
+)
+def test_a_file_whose_own_words_are_damaged_is_refused(
+    tiny_codec: LayeredCodec, tmp_path: Path, changes: dict[str, str | None], message: str
+) -> None:
+    path = tmp_path / "w.safetensors"
+    save_codec(tiny_codec, path, "mine")
+    with safe_open(path, framework="pt") as file:
+        metadata = {**file.metadata(), **changes}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, {key: value for key, value in metadata.items() if value is not None})
+    with pytest.raises(OptionError, match=message):
+        card_of(path)

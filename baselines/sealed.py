@@ -1,0 +1,37 @@
+"""Files of codecs that have no container of their own: the picture's size, and a CRC32 of all of it.
+
+Damage is found by it before a decoder, which would conceal it, sees any.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from layered.errors import CorruptStream
+from layered.fields import VARINT, Field, read_fields, write_fields
+from layered.image import MAX_PIXELS, MAX_SIDE
+
+__all__ = ["seal", "unseal"]
+
+_HEADER = (Field("crc", 4), Field("width", VARINT), Field("height", VARINT))
+
+
+def seal(kind: str, width: int, height: int, payload: bytes) -> bytes:
+    """A file: CRC32, size of the picture, payload.  kind: what it is, which reading must name again."""
+    body = write_fields(_HEADER[1:], {"width": width, "height": height}) + payload
+    return write_fields(_HEADER[:1], {"crc": _crc(kind, body)}) + body
+
+
+def unseal(kind: str, data: bytes) -> tuple[int, int, bytes]:
+    """Width, height and payload of a file.  Raises CorruptStream for any that `seal` did not make of this kind."""
+    values, at = read_fields(_HEADER, data, 0, kind)
+    if values["crc"] != _crc(kind, data[_HEADER[0].size :]):
+        raise CorruptStream(f"{kind}: checksum mismatch; the data are damaged, or not of this codec")
+    width, height = values["width"], values["height"]
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS):
+        raise CorruptStream(f"{kind}: no picture has {width}x{height} pixels")
+    return width, height, data[at:]
+
+
+def _crc(kind: str, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(kind.encode()))
