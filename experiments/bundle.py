@@ -76,7 +76,7 @@ def _short(value: float | None) -> float | None:
 
 def store_results(folder: Path) -> Tables:
     """The tables of a run's records."""
-    from experiments.results import load_results
+    from experiments.runs import load_results
 
     return Tables(load_results(folder))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.protocol import Quality
-from experiments.results import Results
+from experiments.runs import Results
 from experiments.tables import RULES, Tables, ladder_label, quantity
 from layered.errors import LayeredError, OptionError
 from layered.files import write_bytes_atomic

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.bdrate import Curve, bd_rate
 from experiments.published import published_curves
-from experiments.results import load_results
+from experiments.runs import load_results
 from experiments.tables import RULES, Tables
 from layered.errors import LayeredError, RecipeError
 

@@ -9,7 +9,7 @@ from baselines.learned import LEARNED
 from experiments.export import quality_text
 from experiments.published import published_rates
 from experiments.recipe import Published
-from experiments.results import Results
+from experiments.runs import Results
 from experiments.tables import RULES, Cell, Tables, ladder_label, quantity
 from layered.errors import LayeredError
 from layered.weights.card import catalogue

@@ -22,7 +22,7 @@ from experiments.plan import plan
 from experiments.provenance import command_line, commit, machine
 from experiments.recipe import Recipe, load_recipe
 from experiments.record import Provenance
-from experiments.results import Results, load_results, save_run
+from experiments.runs import Results, load_results, save_run
 from experiments.store import Store
 from layered.errors import LayeredError
 from layered.image import layer_sizes, resize8

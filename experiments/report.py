@@ -16,7 +16,7 @@ from experiments.export import quality_text, write_bd_csv, write_compressai, wri
 from experiments.grids import Grid, bd_grids, codec_grid, published_grids, rd_grids
 from experiments.html import write_html
 from experiments.plots import plot_curves
-from experiments.results import Results, load_results
+from experiments.runs import Results, load_results
 from experiments.tables import Tables, ladder_label, quantity
 from layered.files import write_bytes_atomic
 

@@ -9,7 +9,7 @@ from baselines.protocol import Quality
 from experiments.bdrate import Curve, bd_rate, overlap
 from experiments.metrics import mean
 from experiments.record import LayerRecord, Record
-from experiments.results import Results
+from experiments.runs import Results
 from layered.errors import LayeredError
 
 __all__ = ["RULES", "Cell", "Ladder", "Point", "Tables", "ladder_label", "layer_label", "quantity"]

@@ -12,7 +12,7 @@ from experiments.bdrate import Curve
 from experiments.export import quality_text
 from experiments.grids import Grid, codec_grid, published_grids
 from experiments.metrics import MS_SSIM_MIN_SIDE
-from experiments.results import Results
+from experiments.runs import Results
 from experiments.tables import RULES, Cell, Tables, ladder_label
 from layered.errors import LayeredError
 

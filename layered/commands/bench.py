@@ -57,7 +57,7 @@ def report(
     """Write tables, curves and pages again from the records of a bench."""
     if parquet:
         from experiments.export import write_records_parquet
-        from experiments.results import load_results
+        from experiments.runs import load_results
 
         results = load_results(out)
         write_records_parquet(results, results.folder / "records.parquet")

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from layered.entropy.alphabet import check_room, integer_tables, read_symbols, write_symbols
 from layered.entropy.coder import Tables
 from layered.entropy.prior import Symbols
-from layered.errors import CorruptStream, OptionError
+from layered.errors import CorruptStream, LimitExceeded, OptionError
 from layered.layer import in_double
 
 BAND, REACH = 32, 4
@@ -183,6 +183,8 @@ class Checkerboard(SymbolModel):
             write_symbols(symbols[:, even], self._channels(even), self.first._tables()),
             write_symbols(symbols[:, ~even], indexes, tables),
         ]
+        if len(parts[0].string) >= 1 << 24:
+            raise LimitExceeded("the first half of a layer's symbols is beyond 16 MiB; encode the picture in tiles")
         size = len(parts[0].string).to_bytes(3, "little")
         return Symbols(size + parts[0].string + parts[1].string, np.concatenate([part.values for part in parts]))
 

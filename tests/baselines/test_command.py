@@ -23,7 +23,7 @@ from experiments.plan import plan
 from experiments.recipe import Recipe, make_recipe
 from experiments.record import Provenance
 from experiments.report import write_report
-from experiments.results import load_results
+from experiments.runs import load_results
 from layered.errors import LayeredError, OptionError, RecipeError
 from tests.conftest import smooth_picture
 from tests.experiments.small_run import small_recipe, values, write_pictures

@@ -20,7 +20,7 @@ from experiments.plan import Plan, plan
 from experiments.recipe import Recipe, load_recipe
 from experiments.record import Provenance
 from experiments.report import write_report
-from experiments.results import load_results
+from experiments.runs import load_results
 from layered.errors import LayeredError, OptionError, RecipeError
 from layered.image import resize8
 from tests.experiments.small_run import small_recipe, write_pictures

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.harness import run
-from experiments.results import Results
+from experiments.runs import Results
 from tests.experiments.dask_processes import Cluster, dask_processes
 from tests.experiments.small_run import small_recipe, write_pictures
 

@@ -13,7 +13,7 @@ from typing import Any
 from experiments.harness import run
 from experiments.html import LIMIT, write_html
 from experiments.record import Record
-from experiments.results import Failure, Results
+from experiments.runs import Failure, Results
 from experiments.tables import Tables
 from tests.experiments.small_run import QUALITIES, small_recipe, write_pictures
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.gaps import gaps, main
 from experiments.published import published_curves
-from experiments.results import Results
+from experiments.runs import Results
 from experiments.tables import Ladder
 from layered.errors import RecipeError
 

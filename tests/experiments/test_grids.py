@@ -13,7 +13,7 @@ from experiments.grids import bd_grids, published_grids
 from experiments.harness import run
 from experiments.recipe import Recipe, load_recipe
 from experiments.report import write_report
-from experiments.results import Results
+from experiments.runs import Results
 from experiments.tables import RULES, Tables
 from layered.errors import RecipeError
 from tests.experiments.small_run import QUALITIES, small_recipe, write_pictures

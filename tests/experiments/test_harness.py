@@ -18,7 +18,7 @@ from experiments import harness, provenance
 from experiments.harness import run
 from experiments.item import Item, Measured, measure
 from experiments.record import Record
-from experiments.results import Results, load_results
+from experiments.runs import Results, load_results
 from experiments.store import Store
 from layered.codec import LayeredCodec
 from layered.errors import LayeredError, OptionError, RecipeError

@@ -18,7 +18,7 @@ from experiments import tables as tables_module
 from experiments.bdrate import Curve, bd_rate
 from experiments.html.choice import chosen_qualities, image_rate, sorted_images
 from experiments.html.copies import STEPS, fit
-from experiments.results import Results
+from experiments.runs import Results
 from experiments.tables import RULES, Tables
 from tests.experiments.html_runs import EVIL, changed, lossless, renamed, two_ladders, without, written
 from tests.experiments.small_run import QUALITIES

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from experiments.html import write_html
-from experiments.results import Results
+from experiments.runs import Results
 from experiments.tables import RULES, Tables
 from tests.experiments.html_runs import (
     EVIL,

@@ -16,7 +16,7 @@ from PIL import Image
 from experiments.export import write_records_parquet
 from experiments.grids import bd_grids, rd_grids
 from experiments.report import terminal_text, write_report
-from experiments.results import Failure, Results, load_results
+from experiments.runs import Failure, Results, load_results
 from experiments.tables import RULES, Tables
 from layered.errors import OptionError
 from tests.experiments.small_run import QUALITIES

@@ -12,7 +12,7 @@ import pytest
 
 from experiments.bdrate import Curve, bd_rate
 from experiments.record import LayerRecord, Provenance, Record
-from experiments.results import Results
+from experiments.runs import Results
 from experiments.tables import RULES, Tables
 from layered.errors import OptionError
 from tests.experiments.small_run import QUALITIES, small_recipe

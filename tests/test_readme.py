@@ -1,0 +1,66 @@
+"""What the README states is what was measured."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from experiments.bdrate import METHODS
+from experiments.published import published_rates
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+LINES = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def rows(first_cells: str) -> list[list[str]]:
+    """The cells of the table whose header begins so."""
+    start = next(number for number, line in enumerate(LINES) if line.startswith(first_cells)) + 2
+    table = []
+    for line in LINES[start:]:
+        if not line.startswith("|"):
+            break
+        table.append([cell.strip() for cell in line.strip("|").split("|")])
+    return table
+
+
+def measured(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
+    """The BD-rate as a table shows it."""
+    with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            same = (row["codec"], row["anchor"], row["layer"]) == (codec, anchor, str(layer))
+            if same and row["rule"] == "curve of averages" and scales in (None, row["scales"]):
+                assert row["method"] in METHODS
+                return f"{float(row['bd_rate_percent']):+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+    raise AssertionError(f"{recipe} has no {codec} against {anchor}")
+
+
+def named(words: str) -> str:
+    return words.lower().replace("single-layer", "single").replace("jpeg 2000", "jpeg2000")
+
+
+def test_the_table_of_three_layers_is_what_kodak_3layer_measured() -> None:
+    table = rows("| codec | against | BL 1/4 |")
+    assert len(table) == 8
+    for codec, anchor, *cells in table:
+        assert cells == [measured("kodak_3layer", named(codec), named(anchor), layer) for layer in range(3)], codec
+
+
+SCALES = {
+    "4.5": ("x0.2222 x0.4444 x1", (1, 2, 4.5)), "5": ("x0.2 x0.4 x1", (1, 2, 5)),
+    "5.5": ("x0.1818 x0.3636 x1", (1, 2, 5.5)), "6": ("x0.1667 x0.3333 x1", (1, 2, 6)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", rows("| EL2 / BL | against simulcast |"), ids=lambda row: row[0])
+def test_the_table_beyond_the_trained_scales_is_what_was_measured_and_published(row: list[str]) -> None:
+    label, ratios = SCALES[row[0]]
+    anchors = {"simulcast mean-scale": "Simulcast (Mean-scale)", "single mean-scale": "Single-layer (Mean-scale)"}
+    expected = []
+    for ours, theirs in anchors.items():
+        published = published_rates("compass").find("Kodak", "COMPASS", theirs, ratios)
+        assert published is not None
+        expected += [measured("out_of_distribution", "layered", ours, 2, label), f"{published:+.1f}"]
+    assert row[1:] == expected
