@@ -128,11 +128,13 @@ def _enhancement(spec: CodecSpec, base: Layer) -> Enhancement | nn.ModuleList | 
         from layered.enhancement.predictor import build_predictor
         from layered.enhancement.residual import ResidualEnhancement
 
+        # The predictor first: what is drawn for it, and so what a seed trains, depends on the order.
+        predictor = build_predictor(**spec.enhancement.predictor)
         residual = _layer(spec.enhancement.residual, spec.lambdas)
         if not isinstance(residual, TransformLayer):
             name = spec.enhancement.residual.name
             raise OptionError(f"{name} cannot be a residual module; mean-scale or factorized can")
-        return ResidualEnhancement(build_predictor(**spec.enhancement.predictor), residual)
+        return ResidualEnhancement(predictor, residual)
     if spec.enhancement is None:
         return None
     if not isinstance(base, TransformLayer):
