@@ -64,3 +64,10 @@ def test_the_table_beyond_the_trained_scales_is_what_was_measured_and_published(
         assert published is not None
         expected += [measured("out_of_distribution", "layered", ours, 2, label), f"{published:+.1f}"]
     assert row[1:] == expected
+
+
+def test_the_limits_it_admits_are_those_measured() -> None:
+    text = " ".join(" ".join(LINES).split())
+    assert f"{measured('liff_vs_liif', 'LIFF', 'LIIF', 2)}% BD-rate in the top layer on Kodak" in text
+    near = measured("kodak_arbitrary", "layered", "single mean-scale", 2, "x0.25 x0.45 x0.6")
+    assert f"it needs {float(near):.0f}% more bits than a single layer" in text
