@@ -1,19 +1,17 @@
 """Everyday codecs at the settings of CompressAI's published Kodak curves, against these curves.
 
-    python -m experiments.classical_check --reference DIR [--images N] [--codec jpeg]
+    python -m experiments.classical_check [--codec jpeg]
 
-DIR holds `jpeg.json` and such in CompressAI's schema.  The settings here are those that the curves were made with, not
-the better ones of `baselines`; what differs in spite of that is said below the table.
+The settings here are those that the curves were made with, not the better ones of `baselines`; what differs in spite
+of that is said below the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -28,11 +26,11 @@ from baselines.x265 import MAX_QP
 from experiments.bdrate import METHODS, Curve, bd_rate
 from experiments.data import DataSet, find_data
 from experiments.metrics import bits_per_pixel, mean, psnr
-from layered.errors import LayeredError, OptionError
-from layered.files import read_bytes
+from experiments.published import published_curves
+from layered.errors import LayeredError
 from layered.image import Image8, load_image
 
-__all__ = ["CHECKS", "Check", "main", "measured", "published"]
+__all__ = ["CHECKS", "Check", "main", "measured"]
 
 
 class Coder(Protocol):
@@ -69,10 +67,11 @@ _OFFSET = np.array([16.0, 128.0, 128.0])
 class Check:
     """A published curve and the codec that is to reproduce it.
 
-    file: of the curve.  qualities: ours, for its points in order of rate.  remark: what is known to differ.
+    curve: its name in `experiments.published`.  qualities: ours, for its points in order of rate.  remark: what is
+    known to differ.
     """
 
-    file: str
+    curve: str
     codec: Coder
     qualities: tuple[float, ...]
     remark: str
@@ -84,68 +83,46 @@ _QPS = (47, 42, 37, 32, 27, 22, 17, 12)
 
 CHECKS: Mapping[str, Check] = {
     "jpeg": Check(
-        "jpeg.json", PillowCodec("JPEG", "jpg", (1, 95), "quality", {}), _PERCENT,
-        "published with IJG's libjpeg (Pillow 7.1.2); now it is libjpeg-turbo, which scales chroma otherwise",
+        "jpeg", PillowCodec("JPEG", "jpg", (1, 95), "quality", {}), _PERCENT,
+        "published with Pillow 7.1.2, probably built with IJG's libjpeg, whose chroma upsampling differs from turbo's",
     ),
-    "webp": Check("webp.json", PillowCodec("WEBP", "webp", (0, 100), "quality", {}), _PERCENT, "nothing known"),
-    "jpeg2000": Check("jpeg2000.json", LimitedRangeJpeg2000(), _RATIOS, "nothing known"),
+    "webp": Check("webp", PillowCodec("WEBP", "webp", (0, 100), "quality", {}), _PERCENT, "nothing known"),
+    "jpeg2000": Check("jpeg2000", LimitedRangeJpeg2000(), _RATIOS, "nothing known"),
     "bpg": Check(
-        "bpg_444_x265_ycbcr.json", HEVC["bpg"], tuple(MAX_QP - qp for qp in _QPS),
+        "bpg_444_x265_ycbcr", HEVC["bpg"], tuple(MAX_QP - qp for qp in _QPS),
         "published with libbpg 0.9.8, whose x265 is older, and which packs its headers tighter",
     ),
 }  # fmt: skip
 
 
-def published(path: Path, count: int) -> list[tuple[float, float]]:
-    """Pairs of bpp and RGB PSNR in dB, by rate.  Raises LayeredError unless the file holds `count` of them."""
-    try:
-        results = json.loads(read_bytes(path))["results"]
-        points = sorted(zip(map(float, results["bpp"]), map(float, results["psnr-rgb"]), strict=True))
-    except (ValueError, KeyError, TypeError) as error:
-        raise LayeredError(f"{path}: not in CompressAI's schema ({type(error).__name__}: {error})") from None
-    if len(points) != count:
-        raise LayeredError(f"{path}: {len(points)} points, where {count} are known")
-    return points
-
-
-def measured(check: Check, data: DataSet, progress: bool = False) -> list[tuple[float, float]]:
-    """The same of the codec here: means over the images."""
+def measured(check: Check, data: DataSet, progress: bool = False) -> Curve:
+    """The curve of the codec here: means over the images."""
     points = []
     images = [picture.load() for picture in data.items]
-    for quality in track(check.qualities, check.file, transient=True, disable=not progress):
+    for quality in track(check.qualities, check.curve, transient=True, disable=not progress):
         files = [check.codec.encode(image, quality) for image in images]
         rates = [bits_per_pixel(len(f), i.shape[1], i.shape[0]) for f, i in zip(files, images, strict=True)]
         scores = [psnr(check.codec.decode(f), i) for f, i in zip(files, images, strict=True)]
         points.append((mean(rates), mean(scores)))
-    return points
-
-
-def _curve(points: Sequence[tuple[float, float]]) -> Curve:
-    rates, scores = zip(*points, strict=True)
-    return Curve(rates, scores)
+    return Curve(tuple(rate for rate, _ in points), tuple(score for _, score in points))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reference", type=Path, required=True, help="folder of the curves")
-    parser.add_argument("--images", type=int, help="the first so many; all 24, which the curves are of, by default")
     parser.add_argument("--codec", choices=CHECKS, action="append", help="repeatable; all by default")
     given = parser.parse_args(arguments)
     table, remarks = Table("codec", *METHODS, "bits, point by point", "PSNR, point by point"), []
     try:
-        if given.images is not None and given.images < 1:
-            raise OptionError(f"at least one image is needed, got {given.images}")
-        data = find_data("kodak", given.images)
+        data = find_data("kodak")
         for name in given.codec or CHECKS:
             check = CHECKS[name]
-            theirs = published(given.reference / check.file, len(check.qualities))
-            ours = measured(check, data, progress=True)
-            rates = [f"{bd_rate(_curve(theirs), _curve(ours), method):+.2f} %" for method in METHODS]
-            bits = [100 * (our[0] / their[0] - 1) for our, their in zip(ours, theirs, strict=True)]
-            score = [our[1] - their[1] for our, their in zip(ours, theirs, strict=True)]
+            theirs, ours = published_curves()[check.curve], measured(check, data, progress=True)
+            percent = [f"{bd_rate(theirs, ours, method):+.2f} %" for method in METHODS]
+            bits = [100 * (our / their - 1) for our, their in zip(ours.rates, theirs.rates, strict=True)]
+            score = [our - their for our, their in zip(ours.qualities, theirs.qualities, strict=True)]
             table.add_row(
-                name, *rates, f"{min(bits):+.2f} to {max(bits):+.2f} %", f"{min(score):+.3f} to {max(score):+.3f} dB"
+                name, *percent, f"{min(bits):+.2f} to {max(bits):+.2f} %", f"{min(score):+.3f} to {max(score):+.3f} dB"
             )
             remarks.append(f"{name}: {check.remark}")
     except LayeredError as error:

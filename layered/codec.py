@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -65,20 +65,23 @@ class LayeredCodec(nn.Module):
 
     def layer(self, index: int) -> Layer:
         """The module that codes layer `index`, 0 being the base.  Raises OptionError where there is none."""
-        return self.base if index == 0 else self.upper(index)
-
-    def upper(self, index: int) -> Enhancement:
-        """The module of enhancement layer `index`, counted from 1.  Raises OptionError where there is none."""
-        if self.enhancement is None:
-            raise OptionError(f"the weights {self.name!r} have no enhancement layer, so they code one layer only")
-        if not isinstance(self.enhancement, nn.ModuleList):
+        if index == 0:
+            return self.base
+        if isinstance(self.enhancement, Enhancement):
             return self.enhancement
-        if index > len(self.enhancement):
-            most = len(self.enhancement) + 1
+        if not self.uppers:
+            raise OptionError(f"the weights {self.name!r} have no enhancement layer, so they code one layer only")
+        if index > len(self.uppers):
+            most = len(self.uppers) + 1
             raise OptionError(f"the weights {self.name!r} code up to {most} layers, {index + 1} are asked for")
-        chosen = self.enhancement[index - 1]
-        assert isinstance(chosen, Enhancement)
-        return chosen
+        return self.uppers[index - 1]
+
+    @property
+    def uppers(self) -> tuple[Enhancement, ...]:
+        """The enhancement modules: one that all upper layers share, one for each, or none."""
+        if isinstance(self.enhancement, Enhancement):
+            return (self.enhancement,)
+        return tuple(cast("Iterable[Enhancement]", self.enhancement or ()))
 
     def forward(
         self, originals: Sequence[Tensor], qualities: Sequence[float], rounding: Rounding
@@ -196,7 +199,7 @@ class LayeredCodec(nn.Module):
             return resize8(top, width, height)
         exact = stream.parse(data, strict=strict, limits=LIMITS).header.exact
         context = Context(height, width, lower=to_tensor(top, self.device), exact=exact)
-        return to_image8(self.upper(1).predict(context))
+        return to_image8(self.uppers[0].predict(context))
 
     def encode_to_bytes(
         self,

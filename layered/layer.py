@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from layered.errors import OptionError
 from layered.rounding import Rounding
 
 __all__ = ["Coded", "Context", "Enhancement", "Latents", "Layer", "for_synthesis", "in_double", "in_order"]
@@ -107,6 +108,10 @@ class Enhancement(Layer):
     @abstractmethod
     def predict(self, context: Context) -> Tensor:
         """The picture [B, 3, H, W], not clamped, that is expected without any bits."""
+
+    def part(self, kind: str) -> nn.Module:
+        """The piece that a training phase of this kind trains alone.  Raises OptionError where there is none."""
+        raise OptionError(f"this model has no {kind} of its own; use joint or all")
 
     @abstractmethod
     def start_from(self, base: Layer) -> None:

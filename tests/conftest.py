@@ -41,11 +41,11 @@ def make_codec(spec: CodecSpec, seed: int = 0) -> LayeredCodec:
     generator = torch.Generator().manual_seed(seed)
     picture = torch.from_numpy(smooth_picture(64, 64)).permute(2, 0, 1)[None].float() / 255
     initialise(codec.base, "wavelet", picture, generator)
-    if isinstance(codec.enhancement, ResidualEnhancement):
-        initialise(codec.enhancement.residual, "wavelet", (picture - 0.5) * 0.2, generator, centre=0.0)
-    elif isinstance(codec.enhancement, torch.nn.ModuleList):
-        for k in range(len(codec.enhancement)):
-            codec.upper(k + 1).start_from(codec.base)
+    for upper in codec.uppers:
+        if isinstance(upper, ResidualEnhancement):
+            initialise(upper.residual, "wavelet", (picture - 0.5) * 0.2, generator, centre=0.0)
+        else:
+            upper.start_from(codec.base)
     rebuild_tables(codec)
     codec.name = "tiny"
     codec.digest = digest_of(codec.spec, codec.state_dict())

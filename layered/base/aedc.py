@@ -3,7 +3,7 @@ et al. 2018."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from layered.base.gain import RateGains, lambda_at
-from layered.base.transforms import ceil_div, make_steady
+from layered.base.transforms import ceil_div, make_steady, pad_to_stride
 from layered.entropy.alphabet import Centres
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.symbols import Checkerboard
@@ -23,37 +23,24 @@ __all__ = ["Aedc", "importance_mask"]
 
 STRIDE = 8
 LEVELS = 6
-GROUPS = 5
-"""Of three residual blocks each, as in Mentzer et al.; further skips over groups, which only scale, are left out."""
+BLOCKS = 15
+"""Residual blocks of each transform, as in Mentzer et al., without their further skips, which only scale, and without
+batch normalisation, whose statistics differ between training and coding."""
 
 
 class _Block(nn.Module):
+    """The identity at the start, so that depth does no harm."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
+        for parameter in self.second.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.second(F.relu(self.first(x)))
         return x + y
-
-
-class _Trunk(nn.Module):
-    """Residual blocks in groups.  Without batch normalisation, whose statistics differ between training and coding."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.groups = nn.ModuleList(nn.Sequential(*(_Block(width) for _ in range(3))) for _ in range(GROUPS))
-        for block in self.modules():
-            if isinstance(block, _Block):  # the identity at the start, so that depth does no harm
-                nn.init.zeros_(block.second.weight)
-                nn.init.zeros_(block.second.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = x
-        for group in self.groups:
-            y = group(y)
-        return y
 
 
 class Aedc(Layer):
@@ -68,11 +55,15 @@ class Aedc(Layer):
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
         super().__init__()
         self.channels = M
+
+        def blocks() -> Iterator[nn.Module]:
+            return (_Block(N) for _ in range(BLOCKS))
+
         self.g_a = nn.Sequential(
-            conv(3, N // 2), nn.ReLU(), conv(N // 2, N), nn.ReLU(), _Trunk(N), conv(N, M + 1),
+            conv(3, N // 2), nn.ReLU(), conv(N // 2, N), nn.ReLU(), *blocks(), conv(N, M + 1),
         )  # fmt: skip
         self.g_s = nn.Sequential(
-            conv(M, N, kernel_size=3, stride=1), _Trunk(N), deconv(N, N), nn.ReLU(), deconv(N, N // 2), nn.ReLU(),
+            conv(M, N, kernel_size=3, stride=1), *blocks(), deconv(N, N), nn.ReLU(), deconv(N, N // 2), nn.ReLU(),
             deconv(N // 2, 3),
         )  # fmt: skip
         self.centres = Centres(np.linspace(-2, 2, LEVELS).tolist(), learned=True)
@@ -82,9 +73,7 @@ class Aedc(Layer):
         make_steady(self)
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
-        height, width = image.shape[-2:]
-        padded = F.pad(image, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-        y, importance = self.g_a(padded - 0.5).split([self.channels, 1], 1)
+        y, importance = self.g_a(pad_to_stride(image, STRIDE) - 0.5).split([self.channels, 1], 1)
         share = (lambda_at(self.lambdas, context.quality) / self.lambdas[-1]) ** 0.25
         mask = importance_mask(share * importance.sigmoid(), self.channels)
         return Latents((self.gains.apply_gain(y, context.quality) * mask,))

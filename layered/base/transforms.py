@@ -135,14 +135,14 @@ def ceil_div(value: int, by: int) -> int:
     return -(-value // by)
 
 
-def pad_to_stride(image: Tensor) -> Tensor:
-    """Replicate the last row and column of [B, 3, H, W] until both sides are multiples of 16.
+def pad_to_stride(image: Tensor, stride: int = STRIDE) -> Tensor:
+    """Replicate the last row and column of [B, 3, H, W] until both sides are multiples of the stride.
 
-    The latents then have ceil(H/16) x ceil(W/16) positions.  Hyper-latents need no padding: a convolution of
+    The latents then have ceil(H/stride) x ceil(W/stride) positions.  Hyper-latents need no padding: a convolution of
     stride 2 rounds sizes up, and the hyper-synthesis output is cropped.
     """
     height, width = image.shape[-2:]
-    below, right = -height % STRIDE, -width % STRIDE
+    below, right = -height % stride, -width % stride
     return F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
 
 

@@ -33,6 +33,10 @@ class ResidualEnhancement(Enhancement):
         """The prediction [B, 3, H, W] that encoder and decoder share, made once a context."""
         return context.once("prediction", lambda: self._predict(context))
 
+    def part(self, kind: str) -> nn.Module:
+        parts = {"residual": self.residual, "predictor": self.predictor}
+        return parts[kind] if kind in parts else super().part(kind)
+
     def _predict(self, context: Context) -> Tensor:
         if context.lower is None:
             raise ValueError("an enhancement layer needs the reconstruction of the layer below")

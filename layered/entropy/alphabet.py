@@ -14,7 +14,7 @@ from layered.entropy.prior import Symbols
 from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.rounding import Rounding, nearest
 
-__all__ = ["Centres", "integer_tables", "read_symbols", "write_symbols"]
+__all__ = ["Centres", "check_room", "integer_tables", "read_symbols", "write_symbols"]
 
 MOST = 256
 """Values of an alphabet: each takes at least one of a table's 65536 counts, and the coder's tables one more."""

@@ -16,6 +16,7 @@ from layered.codec import LayeredCodec
 from layered.enhancement.resample import Bicubic
 from layered.enhancement.residual import ResidualEnhancement
 from layered.errors import OptionError, RecipeError
+from layered.layer import Layer
 from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
@@ -86,31 +87,22 @@ class Objective(nn.Module):
 
     def __init__(self, codec: LayeredCodec, phase: Phase) -> None:
         super().__init__()
-        if phase.kind != "base":
-            _check_enhancement(codec, phase)
-        if phase.kind in ("residual", "joint", "all") and len(phase.scales) < 2:
-            raise RecipeError(f"phase {phase.name!r} needs a scale range for the base and for each enhancement layer")
-        if phase.kind in ("base", "predictor") and len(phase.scales) != 1:
-            raise RecipeError(f"phase {phase.name!r} takes one scale range, not {len(phase.scales)}")
+        self._parts = _parts(codec, phase)
         if phase.kind == "residual":
-            assert isinstance(codec.enhancement, ResidualEnhancement)
-            bicubic = ResidualEnhancement(Bicubic(), codec.enhancement.residual)
-            codec = LayeredCodec(codec.spec, codec.base, bicubic)
+            codec = LayeredCodec(codec.spec, codec.base, ResidualEnhancement(Bicubic(), _residual(codec)))
         self.codec = codec
         self.phase = phase
+        chosen = {parameter for part in self._parts for parameter in part.parameters()}
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.startswith(_TRAINED[phase.kind]) and not name.endswith("quantiles"))
+            parameter.requires_grad_(parameter in chosen and not name.endswith("quantiles"))
 
     def trained(self) -> list[nn.Parameter]:
         """The parameters that this phase's optimiser holds."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
-    def trained_modules(self) -> list[nn.Module]:
-        """The modules directly below the codec or its enhancement that hold those parameters."""
-        parts: dict[str, nn.Module] = {"codec.base.": self.codec.base}
-        if self.codec.enhancement is not None:
-            parts |= {f"codec.enhancement.{name}.": part for name, part in self.codec.enhancement.named_children()}
-        return [part for name, part in parts.items() if name.startswith(_TRAINED[self.phase.kind])]
+    def trained_modules(self) -> tuple[nn.Module, ...]:
+        """The modules that hold those parameters, and no others."""
+        return self._parts
 
     def forward(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the batch, and what it is made of: bpp and MSE of every layer; all are means over samples."""
@@ -142,32 +134,40 @@ class Objective(nn.Module):
         return log
 
     def _prediction(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
-        assert isinstance(self.codec.enhancement, ResidualEnhancement)
         lower = downscale(draw.crops, draw.sides[0], draw.sides[0])
         side = draw.crops.shape[-1]
-        return F.l1_loss(self.codec.enhancement.predictor(lower, side, side).float(), draw.crops), {}
+        (predictor,) = self._parts
+        return F.l1_loss(predictor(lower, side, side).float(), draw.crops), {}
 
 
-_TRAINED: dict[str, str | tuple[str, ...]] = {
-    "base": "codec.base.",
-    "residual": "codec.enhancement.residual.",
-    "predictor": "codec.enhancement.predictor.",
-    "joint": "codec.enhancement.",
-    "all": ("codec.base.", "codec.enhancement."),
-}
-
-
-def _check_enhancement(codec: LayeredCodec, phase: Phase) -> None:
-    """Raise RecipeError unless the codec has the layers that the phase trains."""
+def _parts(codec: LayeredCodec, phase: Phase) -> tuple[nn.Module, ...]:
+    """The modules that a phase trains.  Raises RecipeError where the codec or the phase's scales do not suit it."""
+    alone, layers = phase.kind in ("base", "predictor"), len(phase.scales) - 1
+    if alone and layers:
+        raise RecipeError(f"phase {phase.name!r} takes one scale range, not {len(phase.scales)}")
+    if phase.kind == "base":
+        return (codec.base,)
     try:
-        layer = codec.layer(max(1, len(phase.scales) - 1))
+        codec.layer(max(1, layers))
+        if phase.kind in ("residual", "predictor"):
+            pieces = tuple(upper.part(phase.kind) for upper in codec.uppers)
+        else:
+            pieces = (codec.base, *codec.uppers) if phase.kind == "all" else codec.uppers
     except OptionError as error:
         raise RecipeError(f"phase {phase.name!r}: {error}") from None
-    if isinstance(codec.enhancement, nn.ModuleList) and len(phase.scales) - 1 < len(codec.enhancement):
-        trained, there = len(phase.scales) - 1, len(codec.enhancement)
-        raise RecipeError(f"phase {phase.name!r}: scales for {trained} enhancement layers, the model has {there}")
-    if phase.kind in ("residual", "predictor") and not isinstance(layer, ResidualEnhancement):
-        raise RecipeError(f"phase {phase.name!r}: this model has no {phase.kind} of its own; use joint or all")
+    if not alone and layers < 1:
+        raise RecipeError(f"phase {phase.name!r} needs a scale range for the base and for each enhancement layer")
+    if not alone and layers < len(codec.uppers):
+        there = len(codec.uppers)
+        raise RecipeError(f"phase {phase.name!r}: scales for {layers} enhancement layers, the model has {there}")
+    return pieces
+
+
+def _residual(codec: LayeredCodec) -> Layer:
+    """The residual module that a phase of kind `residual` trains."""
+    residual = codec.uppers[0].part("residual")
+    assert isinstance(residual, Layer)
+    return residual
 
 
 def prepare(codec: LayeredCodec, phase: Phase, source: CropSource, seed: int) -> None:
@@ -180,13 +180,13 @@ def prepare(codec: LayeredCodec, phase: Phase, source: CropSource, seed: int) ->
         initialise(codec.base, phase.init, crops.cpu(), generator)
     elif phase.kind in ("residual", "joint", "all") and phase.init == "base":
         try:
-            for k in range(1, len(phase.scales) if isinstance(codec.enhancement, nn.ModuleList) else 2):
-                codec.upper(k).start_from(codec.base)
+            for upper in codec.uppers:
+                upper.start_from(codec.base)
         except OptionError as error:
             raise RecipeError(f"phase {phase.name!r}: init base: {error}") from None
-    elif phase.kind == "residual" and isinstance(codec.enhancement, ResidualEnhancement):
+    elif phase.kind == "residual":
         small = downscale(crops, phase.patch // 2, phase.patch // 2)
         residuals = crops - Bicubic()(small, phase.patch, phase.patch)
-        initialise(codec.enhancement.residual, phase.init, residuals.cpu(), generator, centre=0.0)
+        initialise(_residual(codec), phase.init, residuals.cpu(), generator, centre=0.0)
     else:
         raise RecipeError(f"phase {phase.name!r}: init {phase.init!r} is not for phases of kind {phase.kind}")

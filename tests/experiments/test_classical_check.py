@@ -2,54 +2,44 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from experiments.classical_check import CHECKS, main, measured, published
+from experiments.classical_check import CHECKS, main, measured
 from experiments.data import DataSet, Picture
-from layered.errors import LayeredError
+from experiments.published import published_curves
 from layered.image import save_image
 from tests.conftest import smooth_picture
 
 
-def write(path: Path, points: list[tuple[float, float]]) -> None:
-    bpp, psnr = zip(*points, strict=True)
-    path.write_text(json.dumps({"results": {"bpp": bpp, "psnr-rgb": psnr}}))
+def picture(folder: Path) -> DataSet:
+    save_image(smooth_picture(96, 96), folder / "p.png")
+    return DataSet("one", (Picture("p", folder / "p.png"),))
 
 
-def test_published_points_come_by_rate_and_must_be_as_many_as_are_known(tmp_path: Path) -> None:
-    write(tmp_path / "a.json", [(2.0, 40.0), (0.5, 30.0)])
-    assert published(tmp_path / "a.json", 2) == [(0.5, 30.0), (2.0, 40.0)]
-    with pytest.raises(LayeredError, match="2 points, where 19 are known"):
-        published(tmp_path / "a.json", 19)
-    (tmp_path / "b.json").write_text("{}")
-    with pytest.raises(LayeredError, match="not in CompressAI's schema"):
-        published(tmp_path / "b.json", 2)
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_has_a_quality_for_each_published_point(name: str) -> None:
+    check = CHECKS[name]
+    assert len(check.qualities) == len(published_curves()[check.curve].rates)
+    assert list(check.qualities) == sorted(check.qualities)
 
 
-@pytest.mark.parametrize("name", ["jpeg", "webp", "jpeg2000"])
-def test_every_check_measures_as_many_points_as_were_published_in_order_of_rate(name: str, tmp_path: Path) -> None:
-    save_image(smooth_picture(64, 96), tmp_path / "p.png")
-    points = measured(CHECKS[name], DataSet("one", (Picture("p", tmp_path / "p.png"),)))
-    rates, scores = zip(*points, strict=True)
-    assert len(points) == 19 and list(rates) == sorted(rates)
-    assert scores[-1] > 35 and scores[-1] > scores[0] + 5
+@pytest.mark.parametrize(("name", "qualities"), [("jpeg", (10, 50, 95)), ("jpeg2000", (-100, -30, -10))])
+def test_more_quality_costs_more_and_comes_near_to_the_picture(
+    name: str, qualities: tuple[float, ...], tmp_path: Path
+) -> None:
+    curve = measured(replace(CHECKS[name], qualities=qualities), picture(tmp_path))  # raises unless PSNR rises
+    assert curve.qualities[-1] > 35 and curve.qualities[-1] > curve.qualities[0] + 5
 
 
 def test_a_curve_measured_here_is_met_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_image(smooth_picture(96, 96), tmp_path / "p.png")
-    data = DataSet("one", (Picture("p", tmp_path / "p.png"),))
-    monkeypatch.setattr("experiments.classical_check.find_data", lambda *_: data)
-    write(tmp_path / "jpeg.json", measured(CHECKS["jpeg"], data))
-    main(["--reference", str(tmp_path), "--codec", "jpeg"])
+    data = picture(tmp_path)
+    own = measured(CHECKS["jpeg"], data)
+    monkeypatch.setattr("experiments.classical_check.find_data", lambda _: data)
+    monkeypatch.setattr("experiments.classical_check.published_curves", lambda: {"jpeg": own})
+    main(["--codec", "jpeg"])
     assert capsys.readouterr().out.count("+0.00 %") >= 3
-
-
-def test_a_missing_folder_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--reference", str(tmp_path), "--images", "0"])
-    assert "at least one image is needed" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from layered.base.aedc import LEVELS, Aedc, _Trunk, importance_mask
+from layered.base.aedc import LEVELS, Aedc, _Block, importance_mask
 from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream
@@ -51,9 +51,9 @@ def test_the_mask_keeps_the_first_channels_as_many_as_the_map_says() -> None:
     assert importance.grad is not None and float(importance.grad[..., 3]) > 0
 
 
-def test_the_trunk_begins_as_the_identity() -> None:
+def test_residual_blocks_begin_as_the_identity() -> None:
     x = torch.randn(1, 8, 5, 6)
-    assert torch.equal(_Trunk(8)(x), x)
+    assert torch.equal(_Block(8)(x), x)
 
 
 def test_a_higher_quality_uses_more_channels(codec: LayeredCodec) -> None:

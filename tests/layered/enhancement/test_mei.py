@@ -28,7 +28,7 @@ CODECS = {name: make_codec(tiny_mei(name)) for name in ("factorized", "mean-scal
 
 def untrained(name: str = "factorized") -> MeiEnhancement:
     """The first enhancement layer, with a prediction that is not zero."""
-    layer = make_codec(tiny_mei(name)).upper(1)
+    layer = make_codec(tiny_mei(name)).uppers[0]
     assert isinstance(layer, MeiEnhancement)
     last = layer.prediction.up[-1]
     assert isinstance(last, torch.nn.ConvTranspose2d)
@@ -59,9 +59,8 @@ def test_prediction_and_use_of_latents_work_between_any_two_sizes(h: int, w: int
 def test_widths_are_the_papers_unless_told_otherwise() -> None:
     spec: dict[str, object] = {"base": {"name": "factorized", "N": 96, "M": 96}, "enhancement": {"name": "mei"}}
     codec = build(CodecSpec.model_validate(spec))
-    layers = [codec.upper(1), codec.upper(2)]
-    assert [layer.carries for layer in layers if isinstance(layer, MeiEnhancement)] == [192, 288]
-    halved = build(CodecSpec.model_validate(spec | {"enhancement": {"name": "mei", "width": 48}})).upper(2)
+    assert [layer.carries for layer in codec.uppers if isinstance(layer, MeiEnhancement)] == [192, 288]
+    halved = build(CodecSpec.model_validate(spec | {"enhancement": {"name": "mei", "width": 48}})).uppers[1]
     assert isinstance(halved, MeiEnhancement) and halved.carries == 48 + 96
 
 
@@ -138,12 +137,15 @@ def test_a_damaged_payload_is_found_by_its_symbols() -> None:
 
 def test_bits_take_gradients_through_latents_and_prediction() -> None:
     layer = untrained("mean-scale").requires_grad_(True)
+    outer = layer.coder.g_s[0]
+    assert isinstance(outer, torch.nn.ConvTranspose2d)
+    torch.nn.init.normal_(outer.weight, std=0.1, generator=torch.Generator().manual_seed(1))  # of Up's share it is zero
     carried = torch.randn(1, 16, 1, 1, requires_grad=True)
     context = Context(32, 32, 1.0, torch.rand(1, 3, 16, 16), carried=carried)
     coded = layer.code(layer.analyse(torch.rand(1, 3, 32, 32), context), context, StraightThrough())
     (coded.bits.sum() + layer.synthesise(coded.latents, context).square().sum()).backward()
     for tensor in (carried, *layer.prediction.parameters(), *layer.upscaling.parameters()):
-        assert tensor.grad is not None and bool(tensor.grad.isfinite().all())
+        assert tensor.grad is not None and bool(tensor.grad.isfinite().all()) and bool(tensor.grad.any())
 
 
 def test_only_a_base_layer_of_the_same_kind_can_be_the_start() -> None:
@@ -206,9 +208,9 @@ def test_phases_that_do_not_fit_the_model_are_named(tmp_path: Path, changes: dic
 
 def test_compass_enhancement_still_starts_from_its_base() -> None:
     codec = make_codec(tiny_spec())
-    codec.upper(1).start_from(codec.base)
+    codec.uppers[0].start_from(codec.base)
     half = torch.full((1, 3, 32, 32), 0.2)
     flat = Context(32, 32, 1.0, half)
-    enhanced = codec.upper(1)
+    enhanced = codec.uppers[0]
     coded = enhanced.analyse(enhanced.predict(flat), flat)
     assert torch.allclose(coded.parts[0], codec.base.analyse(half * 0 + 0.5, flat).parts[0], atol=1e-3)
