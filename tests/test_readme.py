@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,3 +74,36 @@ def test_the_limits_it_admits_are_those_measured() -> None:
     assert f"{measured('liff_vs_liif', 'LIFF', 'LIIF', 2)}% BD-rate in the top layer on Kodak" in text
     near = measured("kodak_arbitrary", "layered", "single mean-scale", 2, "x0.25 x0.45 x0.6")
     assert f"it needs {float(near):.0f}% more bits than a single layer" in text
+
+
+SPEEDS = {
+    "mean-scale encode, 768x512, time": "coding: mean-scale encode",
+    "mean-scale decode, 768x512, time": "coding: mean-scale decode",
+    "LIFF at 2x, speed": "liff: LIFF 2x to 384x256",
+    "LIFF at 4x, speed": "liff: LIFF 4x to 384x256",
+    "LIFF at 2x, memory": "liff: LIFF 2x to 384x256, peak memory",
+    "LIFF at 4x, memory": "liff: LIFF 4x to 384x256, peak memory",
+    "training, images a second, float32": "training: images a second, fp32 as we train",
+    "training, images a second, bfloat16": "training: images a second, bf16 as we train",
+    "three-layer encode, 768x512, time": "layers: encode, 3 layers",
+    "three-layer decode, 768x512, time": "layers: decode, 3 layers",
+}
+
+
+def timed(start: str) -> dict[str, Any]:
+    """The first row of the benchmark that begins so."""
+    result = json.loads((RESULTS / "benchmark" / "benchmark.json").read_text(encoding="utf-8"))
+    return next(row for row in result["rows"] if f"{row['subject']}: {row['name']}".startswith(start))
+
+
+@pytest.mark.parametrize("row", rows("| what | as a multiple of |"), ids=lambda row: row[0])
+def test_the_table_of_speeds_is_what_the_benchmark_measured(row: list[str]) -> None:
+    entry = timed(SPEEDS[row[0]])
+    told = [float(number) for number in re.findall(r"[\d.]+", row[2])]
+    measured = [entry["median"], entry["min"], entry["max"]]
+    digits = [len(number.partition(".")[2]) for number in re.findall(r"[\d.]+", row[2])]
+    assert told == [round(value, places) for value, places in zip(measured, digits, strict=False)]
+
+
+def test_the_memory_of_a_large_picture_is_what_the_benchmark_measured() -> None:
+    assert f"of 3840x2160 takes {timed('memory')['median']:.1f} GB" in " ".join(LINES)
