@@ -10,14 +10,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
+from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
 from layered.fields import VARINT, Field, read_fields, write_fields
 
 __all__ = [
-    "DIGEST_BYTES", "MAGIC", "VERSION", "Chunk", "Header", "Limits", "Stream", "check_header", "describe",
-    "pack", "parse", "require_digest", "stored_quality",
+    "DIGEST_BYTES", "MAGIC", "VERSION", "Chunk", "Header", "Limits", "Stream", "check_header", "pack", "parse",
+    "require_digest", "stored_quality",
 ]  # fmt: skip
 
 MAGIC = b"\x89LYR"  # the high bit shows transfers that are not 8-bit clean
@@ -120,7 +119,7 @@ def pack(header: Header, chunks: Sequence[Chunk], limits: Limits | None = None) 
         raise OptionError(f"a model digest in a stream has {DIGEST_BYTES} bytes, got {len(header.digest)}")
     if not 1 <= len(chunks) <= header.layers:
         raise OptionError(f"a stream of {header.layers} layers holds 1 to {header.layers}, got {len(chunks)}")
-    _check_header(header, limits, OptionError)
+    check_header(header, limits)
     values = {
         "magic": int.from_bytes(MAGIC, "little"),
         "version": VERSION,
@@ -193,44 +192,6 @@ def require_digest(header: Header, digest: bytes, name: str) -> None:
         )
 
 
-def check_header(header: Header, limits: Limits) -> None:
-    """Raise LimitExceeded or OptionError for a header that `pack` would refuse, before any work is done."""
-    _check_header(header, limits, OptionError)
-
-
-def describe(stream: Stream) -> dict[str, Any]:
-    """A JSON-ready summary.
-
-    Per layer: width, height, quality, payload and adapter bytes, all bytes of the chunk, bytes accumulated
-    up to its end (header and lower layers included), and bpp, the accumulated bits per pixel of this layer.
-    """
-    header, starts = stream.header, (0, *stream.ends)
-    layers = [
-        {
-            "layer": k,
-            "width": chunk.width,
-            "height": chunk.height,
-            "quality": chunk.quality,
-            "payload": len(chunk.payload),
-            "adapter": len(chunk.adapter),
-            "bytes": end - starts[k],
-            "accumulated": end,
-            "bpp": 8 * end / (chunk.width * chunk.height),
-        }
-        for k, (chunk, end) in enumerate(zip(stream.chunks, stream.ends, strict=True))
-    ]
-    return {
-        "version": header.version,
-        "model": header.digest.hex(),
-        "width": header.width,
-        "height": header.height,
-        "exact": header.exact,
-        "layers_written": header.layers,
-        "layers": layers,
-        "dropped": stream.dropped,
-    }
-
-
 def _parse_header(data: bytes, limits: Limits) -> tuple[Header, int]:
     if data[: len(MAGIC)] != MAGIC:
         raise CorruptStream(f"not a layered stream: it does not start with the bytes {MAGIC.hex(' ')}")
@@ -244,7 +205,7 @@ def _parse_header(data: bytes, limits: Limits) -> tuple[Header, int]:
     header = Header(
         VERSION, digest, values["width"], values["height"], values["layers"], bool(values["flags"] & EXACT)
     )
-    _check_header(header, limits, CorruptStream)
+    check_header(header, limits, CorruptStream)
     return header, start
 
 
@@ -276,7 +237,8 @@ def _parse_chunk(
     return chunk, end + CRC_BYTES, crc
 
 
-def _check_header(header: Header, limits: Limits, wrong: type[Exception]) -> None:
+def check_header(header: Header, limits: Limits, wrong: type[LayeredError] = OptionError) -> None:
+    """Raise `wrong` or LimitExceeded for a header that `pack` would refuse, before any work is done."""
     width, height = header.width, header.height
     if width < 1 or height < 1 or not 1 <= header.layers <= 255:
         raise wrong(f"header: {width}x{height} pixels in {header.layers} layers; expected 1x1 up, 1 to 255")
@@ -290,7 +252,7 @@ def _check_header(header: Header, limits: Limits, wrong: type[Exception]) -> Non
 
 def _check_chunk(
     k: int, size: tuple[int, int], below: tuple[int, int], header: Header, payload: int, adapter: int,
-    limits: Limits, wrong: type[Exception],
+    limits: Limits, wrong: type[LayeredError],
 ) -> None:  # fmt: skip
     (width, height), full = size, (header.width, header.height)
     if not (below[0] <= width <= full[0] and below[1] <= height <= full[1]):

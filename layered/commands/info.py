@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from layered.commands.batch import PIPE, naming, read_input
 
-__all__ = ["info"]
+if TYPE_CHECKING:
+    from layered.stream import Stream
+
+__all__ = ["describe", "info"]
 
 COLUMNS = ("layer", "width", "height", "quality", "bytes", "accumulated", "bpp")
 
@@ -22,7 +25,7 @@ def info(
     ] = False,
 ) -> None:
     """Say what a stream holds: sizes, qualities, bytes of each layer, and the weights it needs."""
-    from layered.stream import describe, parse
+    from layered.stream import parse
     from layered.weights import name_of
 
     data = read_input(source)
@@ -36,6 +39,39 @@ def info(
         **describe(stream),
     }
     typer.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
+
+
+def describe(stream: Stream) -> dict[str, Any]:
+    """A JSON-ready summary.
+
+    Per layer: width, height, quality, payload and adapter bytes, all bytes of the chunk, bytes accumulated
+    up to its end (header and lower layers included), and bpp, the accumulated bits per pixel of this layer.
+    """
+    header, starts = stream.header, (0, *stream.ends)
+    layers = [
+        {
+            "layer": k,
+            "width": chunk.width,
+            "height": chunk.height,
+            "quality": chunk.quality,
+            "payload": len(chunk.payload),
+            "adapter": len(chunk.adapter),
+            "bytes": end - starts[k],
+            "accumulated": end,
+            "bpp": 8 * end / (chunk.width * chunk.height),
+        }
+        for k, (chunk, end) in enumerate(zip(stream.chunks, stream.ends, strict=True))
+    ]
+    return {
+        "version": header.version,
+        "model": header.digest.hex(),
+        "width": header.width,
+        "height": header.height,
+        "exact": header.exact,
+        "layers_written": header.layers,
+        "layers": layers,
+        "dropped": stream.dropped,
+    }
 
 
 def _text(facts: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from layered.commands.info import describe
 from layered.errors import (
     CorruptStream,
     LayeredError,
@@ -26,7 +27,6 @@ from layered.stream import (
     Header,
     Limits,
     Stream,
-    describe,
     pack,
     parse,
     require_digest,
