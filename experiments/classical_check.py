@@ -84,7 +84,7 @@ _QPS = (47, 42, 37, 32, 27, 22, 17, 12)
 CHECKS: Mapping[str, Check] = {
     "jpeg": Check(
         "jpeg", PillowCodec("JPEG", "jpg", (1, 95), "quality", {}), _PERCENT,
-        "published with Pillow 7.1.2, probably built with IJG's libjpeg, whose chroma upsampling differs from turbo's",
+        "published with IJG's libjpeg 9d, that of Pillow's wheels before 9.0; turbo resamples chroma otherwise",
     ),
     "webp": Check("webp", PillowCodec("WEBP", "webp", (0, 100), "quality", {}), _PERCENT, "nothing known"),
     "jpeg2000": Check("jpeg2000", LimitedRangeJpeg2000(), _RATIOS, "nothing known"),
