@@ -109,7 +109,10 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
         raise OptionError(f"{path}: a safetensors file, but not weights of this library ({_FORMAT})")
     if not {"name", "spec"} <= metadata.keys() or not metadata["name"].isprintable():
         raise OptionError(f"{path}: damaged; it lacks a printable name, or the specification of its codec")
-    codec = build(_json(path, metadata["spec"]))
+    spec = _json(path, metadata["spec"])
+    if isinstance(spec.get("base"), str):  # of the zoo, which would be fetched
+        raise OptionError(f"{path}: damaged; its specification names {spec['base']!r} instead of a base layer")
+    codec = build(spec)
     state = _widened(stored)
     if "on" in metadata:
         name, wanted = metadata["on"], metadata.get("on_digest")

@@ -113,6 +113,7 @@ def test_a_weights_file_may_be_read_by_whom_any_new_file_may(tiny_codec: Layered
         ({"spec": "{"}, "cannot be read"),
         ({"spec": "[" * 100_000}, "cannot be read"),
         ({"spec": "3"}, "is no mapping"),
+        ({"spec": '{"base": "compressai/mbt2018-mean?quality=1&download=yes"}'}, "instead of a base layer"),
         ({"training": "{"}, "cannot be read"),
     ],
 )
