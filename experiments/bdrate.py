@@ -28,6 +28,7 @@ class CurveError(LayeredError):
 class Curve:
     """Points of a rate-distortion curve in any order: rates > 0 (bits per pixel, say), qualities in dB.
 
+    A point given twice counts once: some codecs write the same file at two settings.
     Raises CurveError for values that are not finite, rates of 0, and qualities that do not rise with rate.
     """
 
@@ -37,7 +38,7 @@ class Curve:
     def __post_init__(self) -> None:
         if len(self.rates) != len(self.qualities):
             raise CurveError(f"{len(self.rates)} rates, but {len(self.qualities)} qualities")
-        points = sorted(zip(self.rates, self.qualities, strict=True))
+        points = sorted(set(zip(self.rates, self.qualities, strict=True)))
         for rate, quality in points:
             if not (math.isfinite(rate) and rate > 0):
                 raise CurveError(f"a rate is {rate}; rates must be finite and above 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.util
 import os
@@ -67,8 +68,12 @@ def find_data(source: str, limit: int | None = None, longest_side: int | None = 
         name, paths = source, _NAMED[source]()
     else:
         folder = Path(source).expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise RecipeError(f"{source} is a file; name the folder that it is in, or one of {', '.join(_NAMED)}")
         if not folder.is_dir():
-            raise RecipeError(f"no data set or folder {source!r}; named sets are {', '.join(_NAMED)}")
+            close = difflib.get_close_matches(source.lower(), _NAMED, 1)
+            hint = f", did you mean {close[0]!r}?" if close else ";"
+            raise RecipeError(f"no data set or folder {source!r}{hint} named sets are {', '.join(_NAMED)}")
         name, paths = folder.resolve().name, _images(folder)
         if not paths:
             raise RecipeError(f"{folder}: no image in this folder (endings {' '.join(ENDINGS)})")

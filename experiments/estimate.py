@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from baselines.registry import SEPARATE
 from experiments.cluster import Where, available_cpus, run_all
+from experiments.data import Picture
 from experiments.harness import pending_items
 from experiments.item import Item, measure
 from experiments.plan import plan
@@ -20,7 +22,7 @@ from experiments.provenance import command_line, machine
 from experiments.recipe import Recipe
 from experiments.record import Provenance
 from experiments.store import Store
-from experiments.tables import quantity
+from experiments.words import quantity
 from layered.errors import LayeredError
 from layered.image import layer_sizes
 
@@ -46,14 +48,7 @@ def estimate(items: Sequence[Item]) -> tuple[Estimate, ...]:
 
     Small pictures cost more per pixel, so that long runs rather end sooner.
     """
-    sizes: dict[object, tuple[int, int]] = {}
-    for item in items:
-        if item.picture not in sizes:
-            try:
-                height, width = item.picture.load().shape[:2]
-            except LayeredError:
-                continue  # its items will fail at once
-            sizes[item.picture] = (width, height)
+    sizes = {item.picture: size for item in items if (size := _size(item.picture)) is not None}
     estimates = []
     for method in dict.fromkeys(item.method for item in items):
         own = [item for item in items if item.method == method and item.picture in sizes]
@@ -62,6 +57,16 @@ def estimate(items: Sequence[Item]) -> tuple[Estimate, ...]:
         seconds = None if per_pixel is None else per_pixel * sum(pixels)
         estimates.append(Estimate(method.label, len(own), sum(pixels) / 1e6, seconds, fault))
     return tuple(estimates)
+
+
+@cache
+def _size(picture: Picture) -> tuple[int, int] | None:
+    """Width and height, or None for a picture that cannot be read, whose items will fail at once."""
+    try:
+        height, width = picture.load().shape[:2]
+    except LayeredError:
+        return None
+    return width, height
 
 
 def _pixels(item: Item, width: int, height: int) -> int:
@@ -99,12 +104,16 @@ def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str
     for entry in estimates:
         shown = _duration(entry.seconds) if entry.seconds is not None else f"fails: {entry.fault}"
         table.add_row(entry.codec, str(entry.items), f"{entry.megapixels:.1f}", shown)
-    console.print(table)
+    if estimates:
+        console.print(table)
     total = sum(entry.seconds or 0.0 for entry in estimates) / max(1, workers)
     console.print(
         f"{len(planned.items)} items for {len(planned.entries)} records, {len(pending)} of them to be measured; "
         f"about {_duration(total)} with {quantity(max(1, workers), 'process', 'processes')}"
     )
+    for picture in planned.pictures:
+        if _size(picture) is None:
+            console.print(f"{picture.name} cannot be read, so that its items will fail")
     if shared:
         console.print("simulcast rows are put together from the files of single pictures, which are coded once for all")
     assert isinstance(console.file, io.StringIO)

@@ -12,26 +12,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from baselines.protocol import Quality
 from experiments.runs import Results
-from experiments.tables import RULES, Tables, ladder_label, quantity
+from experiments.tables import RULES, Tables
+from experiments.words import ladder_label, quality_text, quantity
 from layered.errors import LayeredError, OptionError
 from layered.files import write_bytes_atomic
 
-__all__ = [
-    "quality_text", "write_bd_csv", "write_compressai", "write_points_csv", "write_records_csv",
-    "write_records_parquet",
-]  # fmt: skip
+__all__ = ["write_bd_csv", "write_compressai", "write_points_csv", "write_records_csv", "write_records_parquet"]
 
 _RECORD_COLUMNS = (
     "codec quality image scales layer width height bytes bpp psnr ms_ssim encode_seconds decode_seconds "
     "decode_operations files_sha256 fingerprint image_sha256 command commit machine threads"
 ).split()
-
-
-def quality_text(quality: Quality) -> str:
-    """`2.5`, or `1/2/3` for one quality per layer."""
-    return "/".join(f"{value:g}" for value in (quality if isinstance(quality, tuple) else (quality,)))
 
 
 def write_records_csv(results: Results, path: Path) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baselines.learned import LEARNED
-from experiments.export import quality_text
 from experiments.published import published_rates
 from experiments.recipe import Published
 from experiments.runs import Results
-from experiments.tables import RULES, Cell, Tables, ladder_label, quantity
+from experiments.tables import RULES, Cell, Tables
+from experiments.words import ladder_label, quality_text, quantity
 from layered.errors import LayeredError
 from layered.weights.card import catalogue
 
@@ -91,7 +91,11 @@ def published_grids(tables: Tables) -> tuple[Grid, ...]:
     if wanted is None:
         return ()
     rates = published_rates(wanted.paper)
-    notes = (f"Published: {rates.source}; {rates.training}; {rates.rule}.", *_budgets(tables.results, wanted))
+    notes = (
+        f"Published: {rates.source}; {rates.training}; {rates.rule}.",
+        *_budgets(tables.results, wanted),
+        *_other_data(tables.results, wanted),
+    )
     grids = []
     for test, paper_test in wanted.names.items():
         anchors = [(ours, theirs) for ours, theirs in wanted.names.items() if ours != test]
@@ -158,6 +162,19 @@ def _no_similarity(tables: Tables) -> str:
     if not tables.results.recipe.ms_ssim:
         return "MS-SSIM: switched off in the recipe"
     return "MS-SSIM: not defined for pictures with a side below 161 pixels"
+
+
+def _other_data(results: Results, wanted: Published) -> list[str]:
+    """How our images differ from the paper's, if they do."""
+    data = results.recipe.data
+    if not data.source.lower().startswith(wanted.data.lower().replace(" ", "")):  # clic2021-test is CLIC 2021
+        return [f"Not the paper's images: ours are of {Path(data.source).name}; the two numbers are no comparison."]
+    faults = []
+    if data.limit is not None:
+        faults.append(f"the first {quantity(len(results.images()), 'image')} alone")
+    if data.longest_side is not None:
+        faults.append(f"shrunk to {data.longest_side} a side, so that the two numbers are no comparison")
+    return [f"Ours are of {wanted.data}, {', '.join(faults)}."] if faults else []
 
 
 def _budgets(results: Results, wanted: Published) -> list[str]:

@@ -24,7 +24,7 @@ from experiments.recipe import Recipe, load_recipe
 from experiments.record import Provenance
 from experiments.runs import Results, load_results, save_run
 from experiments.store import Store
-from layered.errors import LayeredError
+from layered.errors import LayeredError, OptionError
 from layered.image import layer_sizes, resize8
 
 __all__ = ["pending_items", "run"]
@@ -52,6 +52,8 @@ def run(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     provenance = Provenance(command or command_line(), commit(), machine(recipe.device), recipe.threads)
+    if Path(out).is_file():
+        raise OptionError(f"{out} is a file; results need a folder")
     folder = Path(out) / recipe.name
     planned = plan(recipe, provenance)
     store = Store(folder / "records")

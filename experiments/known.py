@@ -90,7 +90,10 @@ def data_folders() -> list[Path]:
     places = [Path("..", "shared", "data"), checkout.parent / "shared" / "data"]
     if os.environ.get("LAYERED_DATA"):
         places.insert(0, Path(os.environ["LAYERED_DATA"]))
-    return list(dict.fromkeys(places))
+    found: dict[Path, Path] = {}
+    for place in places:
+        found.setdefault(place.resolve(), place)
+    return list(found.values())
 
 
 def _fits(name: str, pattern: str) -> bool:

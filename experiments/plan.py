@@ -11,6 +11,7 @@ from experiments.data import Picture, find_data
 from experiments.item import Item, Wanted, codec_of, make_item
 from experiments.recipe import CodecSpec, Method, Recipe
 from experiments.record import Provenance
+from layered.errors import LayeredError
 
 __all__ = ["Entry", "Plan", "plan"]
 
@@ -53,7 +54,10 @@ def plan(recipe: Recipe, provenance: Provenance) -> Plan:
     items: dict[str, Item] = {}
     entries = []
     for spec in recipe.codecs:
-        allowed = codec_of(spec.method, recipe.device).quality_range
+        try:
+            allowed = codec_of(spec.method, recipe.device).quality_range
+        except LayeredError as error:
+            raise type(error)(f"{spec.name}: {error}") from None
         for quality in spec.qualities:
             check_quality(quality, allowed, spec.name)
     for ladder in recipe.scales:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.tables import Tables, quantity
+from experiments.recipe import CodecSpec
+from experiments.tables import Tables
+from experiments.words import quantity
 from layered.errors import LayeredError
 from layered.files import write_bytes_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_curves"]
+__all__ = ["colours", "plot_curves"]
 
 _LINES = {"layered": "-", "single": ":"}  # simulcast and the rest are dashed
 _MARKERS = {"layered": "o", "single": "^"}
@@ -22,8 +25,8 @@ _MARKERS = {"layered": "o", "single": "^"}
 def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
     """Write curves as SVG and PNG; a codec without a finite curve is left out and named in the title.
 
-    `rd_layer<k>` for each layer, or where there are several ladders `rd_ladder<j>` for the top layer of each.
-    One colour per picture codec, solid for layered, dashed for simulcast, dotted for single-layer files.
+    `rd_layer<k>` for each layer, or where there are several ladders `rd_ladder<j>` for the top layer of each; those
+    of an earlier report go.  Solid for layered, dashed for simulcast, dotted for single-layer files.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -54,14 +57,15 @@ def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
                 figure.savefig(drawn, format=ending, dpi=150, metadata=dated)
             write_bytes_atomic(path, drawn.getvalue())
             written.append(path)
+    for old in {*folder.glob("rd_layer*.*"), *folder.glob("rd_ladder*.*")} - set(written):
+        old.unlink()
     return tuple(written)
 
 
 def _draw(axes: Axes, tables: Tables, ladder: int, layer: int) -> list[str]:
     missing = []
     specs = tables.results.recipe.codecs
-    pictures = list(dict.fromkeys(spec.of or spec.name for spec in specs))
-    for spec in specs:
+    for spec, colour in zip(specs, colours(specs), strict=True):
         try:
             points = sorted(tables.points(spec.name, layer, ladder), key=lambda point: point.bpp)
         except LayeredError:
@@ -71,13 +75,28 @@ def _draw(axes: Axes, tables: Tables, ladder: int, layer: int) -> list[str]:
             [point.bpp for point in points],
             [point.psnr for point in points],
             label=_plain(spec.name),
-            color=f"C{pictures.index(spec.of or spec.name) % 10}",
+            color=f"C{colour % 10}",
             linestyle=_LINES.get(spec.codec, "--"),
             linewidth=2.2 if spec.codec == "layered" else 1.2,
             marker=_MARKERS.get(spec.codec, "s"),
             markersize=4,
         )
     return missing
+
+
+def colours(specs: Sequence[CodecSpec]) -> tuple[int, ...]:
+    """A number per row, shared by those that differ in method alone, as simulcast and single-layer coding do."""
+    drawn: list[tuple[object, set[str]]] = []
+    numbers = []
+    for spec in specs:
+        picture = (spec.of, spec.weights, spec.options) if spec.of else spec.name
+        free = (k for k, (of, methods) in enumerate(drawn) if of == picture and spec.codec not in methods)
+        number = next(free, len(drawn))
+        if number == len(drawn):
+            drawn.append((picture, set()))
+        drawn[number][1].add(spec.codec)
+        numbers.append(number)
+    return tuple(numbers)
 
 
 def _plain(text: str) -> str:

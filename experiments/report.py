@@ -12,12 +12,13 @@ from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 
-from experiments.export import quality_text, write_bd_csv, write_compressai, write_points_csv, write_records_csv
+from experiments.export import write_bd_csv, write_compressai, write_points_csv, write_records_csv
 from experiments.grids import Grid, bd_grids, codec_grid, published_grids, rd_grids
 from experiments.html import write_html
 from experiments.plots import plot_curves
-from experiments.runs import Results, load_results
-from experiments.tables import Tables, ladder_label, quantity
+from experiments.runs import Failure, Results, load_results
+from experiments.tables import Tables
+from experiments.words import ladder_label, quality_text, quantity
 from layered.files import write_bytes_atomic
 
 __all__ = ["terminal_text", "write_report"]
@@ -81,13 +82,17 @@ def _box() -> Box:
 def _failures(results: Results) -> list[str]:
     if not results.failures:
         return []
-    lines = [f"{quantity(len(results.failures), 'item')} without a record:"]
-    for failure in results.failures[:SHOWN_FAILURES]:
-        quality = quality_text(failure.quality)
-        what = f"{failure.codec}, quality {quality}, {failure.image}, {ladder_label(failure.scales)}"
-        lines.append(f"  {what}: {failure.reason}")
-    if len(results.failures) > SHOWN_FAILURES:
-        lines.append(f"  and {len(results.failures) - SHOWN_FAILURES} more, all listed in run.json")
+    lines = [f"{quantity(len(results.failures), 'record')} missing (all, with tracebacks, are in run.json):"]
+    alike: dict[tuple[str, str], list[Failure]] = {}
+    for failure in results.failures:
+        alike.setdefault((failure.codec, failure.reason), []).append(failure)
+    for (codec, reason), failures in list(alike.items())[:SHOWN_FAILURES]:
+        first = failures[0]
+        what = f"{codec}, quality {quality_text(first.quality)}, {first.image}, {ladder_label(first.scales)}"
+        others = f" and {quantity(len(failures) - 1, 'other')}" if failures[1:] else ""
+        lines.append(f"  {what}{others}: {reason}")
+    if len(alike) > SHOWN_FAILURES:
+        lines.append(f"  and {quantity(len(alike) - SHOWN_FAILURES, 'reason')} more")
     return lines
 
 

@@ -10,9 +10,10 @@ from experiments.bdrate import Curve, bd_rate, overlap
 from experiments.metrics import mean
 from experiments.record import LayerRecord, Record
 from experiments.runs import Results
+from experiments.words import ladder_label, layer_label, quality_text, quantity
 from layered.errors import LayeredError
 
-__all__ = ["RULES", "Cell", "Ladder", "Point", "Tables", "ladder_label", "layer_label", "quantity"]
+__all__ = ["RULES", "Cell", "Ladder", "Point", "Tables"]
 
 RULES = ("curve of averages", "mean of images")
 """Curve of averages: bpp and PSNR are averaged over the images at each quality, and the two curves compared.
@@ -64,16 +65,6 @@ class Ladder:
         return len(self.scales) - 1
 
 
-def ladder_label(scales: Sequence[float]) -> str:
-    """`x0.25 x0.5 x1`."""
-    return " ".join(f"x{scale:.4g}" for scale in scales)
-
-
-def layer_label(layer: int, scale: float) -> str:
-    """`BL x0.25`, `EL1 x0.5`, and so on."""
-    return f"{'BL' if layer == 0 else f'EL{layer}'} x{scale:.4g}"
-
-
 class Tables:
     """Averages and BD-rates of one run, computed from its records when asked for.
 
@@ -88,23 +79,36 @@ class Tables:
             for scales in results.recipe.scales
         )
         self._records = {(r.scales, r.codec, r.quality, r.image): r for r in results.records}
-        self._qualities = {spec.name: spec.qualities for spec in results.recipe.codecs}
+        measured = {(r.scales, r.codec, r.quality) for r in results.records}
+        self._qualities = {
+            (spec.name, index): tuple(q for q in spec.qualities if (ladder.scales, spec.name, q) in measured)
+            for spec in results.recipe.codecs
+            for index, ladder in enumerate(self.ladders)
+        }
         self._images = results.images()
 
     def record(self, codec: str, quality: Quality, image: str, ladder: int = 0) -> Record | None:
         """One record, if it was measured."""
         return self._records.get((self.ladders[ladder].scales, codec, quality, image))
 
+    def qualities(self, codec: str, ladder: int = 0) -> tuple[Quality, ...]:
+        """Those of a codec that were measured on any image; the others are left out of its curves."""
+        return self._qualities[codec, ladder]
+
     def complete(self, codec: str, ladder: int = 0) -> tuple[str, ...]:
-        """The images that have a record at every quality of a codec; only these enter any average."""
-        scales, wanted = self.ladders[ladder].scales, self._qualities[codec]
+        """The images that have a record at each of these qualities; only they enter any average."""
+        scales, wanted = self.ladders[ladder].scales, self.qualities(codec, ladder)
+        if not wanted:
+            return ()
         return tuple(i for i in self._images if all((scales, codec, q, i) in self._records for q in wanted))
 
     def points(self, codec: str, layer: int, ladder: int = 0) -> tuple[Point, ...]:
         """One average per quality.  Raises LayeredError when no image is complete or one is lossless."""
         images, scales = self.complete(codec, ladder), self.ladders[ladder].scales
+        if not images:
+            raise LayeredError("no image was measured at all qualities")
         points = []
-        for quality in self._qualities[codec]:
+        for quality in self.qualities(codec, ladder):
             records = [self._records[scales, codec, quality, image] for image in images]
             layers = [record.layers[layer] for record in records]
             counted = [record.decode_operations for record in records if record.decode_operations is not None]
@@ -128,11 +132,23 @@ class Tables:
         measured = set(self.complete(anchor, ladder))
         images = [image for image in self.complete(test, ladder) if image in measured]
         if not images:
-            return Cell(None, ("no image was measured at all qualities with both codecs",))
+            none = [codec for codec in (anchor, test) if not self.complete(codec, ladder)]
+            who = f"with {' or '.join(none)}" if none else "with both codecs"
+            return Cell(None, (f"no image was measured at all qualities {who}",))
         cell = (self._of_averages if rule == RULES[0] else self._of_images)(anchor, test, (ladder, layer), images)
+        notes = [note for codec in (anchor, test) for note in self.gaps(codec, ladder)]
         if len(images) < len(self._images):
-            return Cell(cell.value, (*cell.notes, f"over the {len(images)} images that both completed"))
-        return cell
+            notes.append(f"over the {quantity(len(images), 'image')} that both completed")
+        return Cell(cell.value, (*cell.notes, *notes))
+
+    def gaps(self, codec: str, ladder: int = 0) -> tuple[str, ...]:
+        """What its curves lack, in words."""
+        spec = next(spec for spec in self.results.recipe.codecs if spec.name == codec)
+        lost = [quality for quality in spec.qualities if quality not in self.qualities(codec, ladder)]
+        if not lost:
+            return ()
+        which = f"{'quality' if len(lost) == 1 else 'qualities'} {', '.join(map(quality_text, lost))}"
+        return (f"{codec} without {which}, measured on no image",)
 
     def curve(self, codec: str, where: tuple[int, int], images: Sequence[str]) -> Curve:
         """Rate and PSNR over the qualities, averaged over `images`.  where: ladder and layer.  Raises LayeredError."""
@@ -142,7 +158,7 @@ class Tables:
             return mean(value(self._records[scales, codec, quality, image].layers[layer]) for image in images)
 
         ladder, layer = where
-        qualities = self._qualities[codec]
+        qualities = self.qualities(codec, ladder)
         rates = tuple(average(lambda entry: entry.bpp, quality) for quality in qualities)
         return Curve(rates, tuple(average(lambda entry: entry.psnr, quality) for quality in qualities))
 
@@ -172,8 +188,3 @@ class Tables:
         if len(values) < MOST * len(images):
             return Cell(None, (f"no mean, because of {reason}",))
         return Cell(mean(values), (f"without {reason}",))
-
-
-def quantity(number: int, one: str, many: str = "") -> str:
-    """`1 image`, `2 images`; many: the plural, where it is not just one s more."""
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -60,6 +60,8 @@ def read(source: str | Path, package: str) -> dict[str, Any]:
         data = path.read_bytes()
     elif str(source) in bundled(package):
         data = (resources.files(package) / "recipes" / f"{source}.yaml").read_bytes()
+    elif path.is_dir():
+        raise RecipeError(f"{source} is a folder; a recipe is a YAML file, or one of {', '.join(bundled(package))}")
     else:
         raise RecipeError(f"{source}: no such file; bundled recipes are {', '.join(bundled(package))}")
     try:
@@ -88,11 +90,19 @@ def check(model: type[Model], values: dict[str, Any], overrides: Sequence[str] =
 def faults(error: ValidationError) -> str:
     """All that pydantic found wrong, in one line."""
     lines = []
-    for fault in error.errors():
+    found = error.errors()
+    for fault in found:
+        inside = [other["loc"] for other in found if other["loc"] != fault["loc"]]
+        if fault["type"] == "too_short" and any(loc[: len(fault["loc"])] == fault["loc"] for loc in inside):
+            continue  # entries that are wrong are not counted
         where = ".".join(str(part) for part in fault["loc"])
         message = str(fault["msg"]).removeprefix("Value error, ")
         if fault["type"] == "too_short":  # pydantic speaks of tuples
             message = f"{fault['ctx']['min_length']} or more are needed, {fault['ctx']['actual_length']} given"
+        elif fault["type"] in ("tuple_type", "list_type"):
+            message = f"a list is needed, such as [{fault['input']}]"
+        elif fault["type"] == "string_pattern_mismatch":  # of names, which become folders
+            message = f"{fault['input']!r}: letters, digits and . _ - only, a letter or digit first"
         lines.append(f"{where}: {message}" if where else message)
     return "; ".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ class Setting:
 
     def repeat(self, what: str) -> Iterator[int]:
         """0, 1, ..., shown as progress of `what`."""
-        yield from track(range(self.repeats), description=what, transient=True)
+        silent = not sys.stdout.isatty()  # where it would leave an empty line
+        yield from track(range(self.repeats), description=what, transient=True, disable=silent)
 
 
 @dataclass(frozen=True)

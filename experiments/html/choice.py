@@ -43,7 +43,8 @@ def sorted_images(
 ) -> tuple[str, tuple[tuple[str, float | None], ...]]:
     """By what images are sorted, in words; and their names with that number, worst first, those without one last.
 
-    The number is the BD-rate at the top layer of the first codec against the reference, or the PSNR of the only codec.
+    The number is the BD-rate at the top layer, against the reference, of the first codec that has one on any image, or
+    the PSNR of the only codec.
     """
     top, names = tables.ladders[LADDER].top, tables.results.images()
     label, reference = tables.ladders[LADDER].layers[top], reference_codec(tables)
@@ -53,9 +54,11 @@ def sorted_images(
         found = {name: _psnr(tables, codec, chosen, name, top) for name in names}
         worst = 1.0
     else:
-        codec = next(codec for index, codec in enumerate(tables.codecs) if index != reference)
-        words = f"BD-rate of {codec} against {tables.codecs[reference]} at {label}"
-        found = {name: image_rate(tables, tables.codecs[reference], codec, top, name) for name in names}
+        for codec in (codec for index, codec in enumerate(tables.codecs) if index != reference):
+            words = f"BD-rate of {codec} against {tables.codecs[reference]} at {label}"
+            found = {name: image_rate(tables, tables.codecs[reference], codec, top, name) for name in names}
+            if any(value is not None for value in found.values()):
+                break
         worst = -1.0
     order = sorted(found.items(), key=lambda entry: (entry[1] is None, worst * (entry[1] or 0)))
     return words, tuple(order)

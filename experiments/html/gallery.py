@@ -9,13 +9,13 @@ from typing import Any
 
 from baselines.protocol import Quality
 from baselines.registry import SEPARATE
-from experiments.export import quality_text
 from experiments.html.choice import LADDER, chosen_qualities, image_rate, reference_codec, sorted_images
 from experiments.html.copies import fit, thumbnail
 from experiments.html.values import finite
 from experiments.record import Record
 from experiments.store import Store
 from experiments.tables import Tables
+from experiments.words import quality_text
 
 __all__ = ["Gallery", "make_gallery"]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.bdrate import Curve
-from experiments.export import quality_text
 from experiments.grids import Grid, codec_grid, published_grids
 from experiments.metrics import MS_SSIM_MIN_SIDE
+from experiments.plots import colours
 from experiments.runs import Results
-from experiments.tables import RULES, Cell, Tables, ladder_label
+from experiments.tables import RULES, Cell, Tables
+from experiments.words import ladder_label, quality_text, quantity
 from layered.errors import LayeredError
 
 __all__ = ["RememberingTables", "finite", "page_values"]
@@ -62,7 +63,7 @@ class RememberingTables(Tables):
         place = (codec, ladder, layer)
         if place not in self._content_of:
             images = self.complete(codec, ladder)
-            records = [self.record(codec, q, i, ladder) for q, i in product(self._qualities[codec], images)]
+            records = [self.record(codec, q, i, ladder) for q, i in product(self.qualities(codec, ladder), images)]
             layers = [record.layers[layer] for record in records if record is not None]
             numbers = (images, *((entry.bpp, entry.psnr) for entry in layers))
             self._content_of[place] = self._contents.setdefault(numbers, len(self._contents))
@@ -72,7 +73,6 @@ class RememberingTables(Tables):
 def page_values(tables: Tables) -> dict[str, Any]:
     """All but the pictures.  Numbers are shortened to what can be seen."""
     results, recipe = tables.results, tables.results.recipe
-    pictures = list(dict.fromkeys(spec.of or spec.name for spec in recipe.codecs))
     return {
         "name": recipe.name,
         "description": recipe.description,
@@ -81,8 +81,8 @@ def page_values(tables: Tables) -> dict[str, Any]:
         "rules": RULES,
         "anchors": [tables.codecs.index(name) for name in recipe.anchors],
         "codecs": [
-            {"name": spec.name, "kind": spec.codec, "colour": pictures.index(spec.of or spec.name)}
-            for spec in recipe.codecs
+            {"name": spec.name, "kind": spec.codec, "colour": colour}
+            for spec, colour in zip(recipe.codecs, colours(recipe.codecs), strict=True)
         ],
         "ladders": [{"label": ladder.label, "layers": ladder.layers} for ladder in tables.ladders],
         "points": [
@@ -90,13 +90,15 @@ def page_values(tables: Tables) -> dict[str, Any]:
             for index, ladder in enumerate(tables.ladders)
         ],
         "noSimilarity": "" if recipe.ms_ssim else "switched off in the recipe",
+        "operations": recipe.operations,
         "minSide": MS_SSIM_MIN_SIDE,
         "rates": _rates(tables),
         "failures": [
             [failure.codec, quality_text(failure.quality), failure.image, ladder_label(failure.scales), failure.reason]
             for failure in results.failures
         ],
-        "grids": [_grid(grid) for grid in (*published_grids(tables), codec_grid(results))],
+        "published": [_grid(grid) for grid in published_grids(tables)],
+        "settings": _grid(codec_grid(results)),
     }
 
 
@@ -115,7 +117,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         ("Measured", f"{len(results.records):,} records, {len(results.failures) or 'none'} missing"),
         ("Command", provenance.command),
         ("Commit", provenance.commit or "unknown"),
-        ("Machine", f"{provenance.machine}; {recipe.threads} thread{'s' * (recipe.threads > 1)} per process"),
+        ("Machine", f"{provenance.machine}; {quantity(recipe.threads, 'thread')} per process"),
     ]
 
 
@@ -124,13 +126,13 @@ def _points(tables: Tables, codec: str, layer: int, ladder: int) -> dict[str, An
     try:
         points = sorted(tables.points(codec, layer, ladder), key=lambda point: point.bpp)
     except LayeredError as error:
-        nothing = not tables.complete(codec, ladder)
-        return {"why": "no image was measured at all qualities" if nothing else str(error)}
+        return {"why": str(error)}
     return {
         "images": points[0].images,
+        "gaps": tables.gaps(codec, ladder),
         "at": [
             [quality_text(p.quality), finite(p.bpp, 6), finite(p.psnr, 6), finite(p.ms_ssim, 6),
-             finite(p.encode_seconds, 4), finite(p.decode_seconds, 4)]
+             finite(p.encode_seconds, 4), finite(p.decode_seconds, 4), finite(p.decode_operations, 4)]
             for p in points
         ],
     }  # fmt: skip

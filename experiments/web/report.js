@@ -40,6 +40,8 @@ const percent = (value, digits = 1) => {
 };
 const decibels = (value) => (value === "inf" ? "\u221e (lossless)" : `${minus(value.toFixed(2))} dB`);
 const count = (value) => value.toLocaleString("en-US");
+const quantity = (value, one) => `${count(value)} ${value === 1 ? one : `${one}s`}`;
+const smallPictures = `not defined for pictures with a side below ${V.minSide} pixels`;
 const inDecibels = (similarity) => -10 * Math.log10(1 - similarity);
 const similarityText = (value) =>
   value == null ? "\u2013" : value >= 1 ? "1" : `${value.toFixed(4)} (${inDecibels(value).toFixed(2)} dB)`;
@@ -106,7 +108,7 @@ const ladderControl = () =>
 const ruleControl = () => choice("Averaging", "rule", V.rules.map((rule, index) => [index, rule]));
 const layerChoice = (ladder) => () => V.ladders[ladder()].layers.map((label, layer) => [layer, label]);
 
-// ---- How a codec looks: one colour per picture codec, one line per method --------------------------------------
+// ---- How a codec looks: one line per method, one colour for rows that differ in nothing else -------------------
 
 const colour = (codec) => `var(--c${V.codecs[codec].colour % 10})`;
 const DASHES = { layered: "none", single: "1.5 3.5" };
@@ -179,15 +181,17 @@ function rankingCard(layer, low, high) {
   return card;
 }
 
-/** `X needs the fewest bits in BL (-3%) and EL1 (-5%)`, by winner. */
+/** `X needs the fewest bits in BL (-3%) and EL1 (-5%)`, by winner; those whom no digit shown tells apart share it. */
 function winners(eligible) {
   const found = new Map();
   V.ladders[state.ladder].layers.forEach((label, layer) => {
-    const { ranked } = ranking(layer);
+    const ranked = ranking(layer).ranked;
     const best = ranked.find(({ codec }) => eligible(codec));
     if (ranked.length < 2 || !best) return;
-    const words = best.codec === state.anchor ? `${label} (the anchor)` : `${label} (${percent(best.value)})`;
-    found.set(best.codec, [...(found.get(best.codec) ?? []), words]);
+    const level = ranked.filter(({ codec, value }) => eligible(codec) && percent(value) === percent(best.value));
+    const who = listed(level.map(({ codec }) => codecName(codec)));
+    const anchor = level.some(({ codec }) => codec === state.anchor) ? level.length > 1 ? "level" : "the anchor" : null;
+    found.set(who, [...(found.get(who) ?? []), `${label} (${anchor ?? percent(best.value)})`]);
   });
   return found;
 }
@@ -195,7 +199,7 @@ function winners(eligible) {
 const listed = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
 
 function sentence(found) {
-  const parts = [...found].map(([codec, words]) => [el("b", {}, codecName(codec)), ` in ${listed(words)}`]);
+  const parts = [...found].map(([who, words]) => [el("b", {}, who), ` in ${listed(words)}`]);
   return parts.flatMap((part, index) => (index ? ["; ", ...part] : part));
 }
 
@@ -232,13 +236,50 @@ function startWinners() {
     );
   }
   watch("ladder rule anchor", drawWinners);
+  if (!several || V.codecs.length < 2) return;
+  byId("ladders").hidden = false;
+  watch("ladder rule anchor", () => {
+    byId("ladders-title").textContent =
+      `Top layer of every set of scales: BD-rate against ${codecName(state.anchor)}, ${V.rules[state.rule]}`;
+    byId("ladders-table").replaceChildren(laddersTable());
+  });
+}
+
+/** A row for each set of scales, which its button chooses. */
+function laddersTable() {
+  const codecs = [...V.codecs.keys()].filter((codec) => codec !== state.anchor);
+  const row = ({ label, layers }, ladder) => {
+    const button = el("button", { type: "button", "data-ladder": ladder, onclick: () => set({ ladder }) }, label);
+    button.setAttribute("aria-pressed", String(ladder === state.ladder));
+    const cells = codecs.map((codec) => shaded(rate(ladder, layers.length - 1, state.rule, state.anchor, codec)));
+    return el("tr", {}, el("th", { scope: "row" }, button), cells);
+  };
+  return el("table", { class: "matrix" },
+    el("thead", {}, el("tr", {}, el("td", { class: "text quiet" }, "scales"),
+      codecs.map((codec) => el("th", { scope: "col" }, cellName(codec))))),
+    el("tbody", {}, V.ladders.map(row)));
+}
+
+/** A cell in the colour of its BD-rate. */
+function shaded({ value, notes }, properties = {}) {
+  const cell = el("td", { title: notes.join("; ") || null, ...properties });
+  if (value == null) {
+    cell.className = "none";
+    cell.textContent = "none";
+    return cell;
+  }
+  if (notes.length) cell.className = "noted";
+  cell.textContent = percent(value);
+  const strength = 0.6 * Math.min(1, Math.abs(value) / 50) ** 0.7;
+  cell.style.background = `rgb(var(${value < 0 ? "--fewer" : "--more"}) / ${strength.toFixed(3)})`;
+  return cell;
 }
 
 // ---- Rate and distortion ---------------------------------------------------------------------------------------
 
 /** A point of an average, by the names that the table of values does without. */
-const point = ([quality, bpp, psnr, similarity, encode, decode]) =>
-  ({ quality, bpp, psnr, similarity, encode, decode });
+const point = ([quality, bpp, psnr, similarity, encode, decode, operations]) =>
+  ({ quality, bpp, psnr, similarity, encode, decode, operations });
 
 function heightOf(entry) {
   if (state.metric === "psnr") return entry.psnr;
@@ -408,7 +449,7 @@ function chart(layer) {
     if (!curves.length) {
       const why = state.metric === "psnr" || V.codecs.every((_, codec) => state.hidden.has(codec))
         ? "Nothing to draw: no curve is shown or there is none."
-        : `No MS-SSIM here: ${V.noSimilarity || `not defined for pictures with a side below ${V.minSide} pixels`}.`;
+        : `No MS-SSIM here: ${V.noSimilarity || smallPictures}.`;
       holder.replaceChildren(el("p", { class: "note" }, why));
       return;
     }
@@ -463,12 +504,12 @@ function startLegend() {
   }));
 }
 
-/** Codecs without a curve, and why, each once. */
+/** Codecs without a curve or without a part of one, and why, each once. */
 function absentCurves() {
   const found = new Map();
-  V.points[state.ladder].forEach((averages, layer) => averages.forEach(({ why }, codec) => {
-    if (!why) return;
-    const key = `${codecName(codec)}: ${why}`;
+  V.points[state.ladder].forEach((averages, layer) => averages.forEach(({ why, gaps }, codec) => {
+    if (!why && !gaps.length) return;
+    const key = why ? `${codecName(codec)}: ${why}` : gaps.join("; ");
     found.set(key, [...(found.get(key) ?? []), V.ladders[state.ladder].layers[layer]]);
   }));
   const all = V.ladders[state.ladder].layers.length;
@@ -476,15 +517,17 @@ function absentCurves() {
 }
 
 function pointsTable() {
-  const head = ["codec", "quality", "layer", "images", "bpp", "PSNR", "MS-SSIM", "encode s", "decode s"];
+  const counted = V.operations ? ["decode Gop"] : [];
+  const head = ["codec", "quality", "layer", "images", "bpp", "PSNR", "MS-SSIM", "encode s", "decode s", ...counted];
   const rows = [];
   V.codecs.forEach(({ name }, codec) => V.ladders[state.ladder].layers.forEach((label, layer) => {
     const average = V.points[state.ladder][layer][codec];
     for (const p of (average.at ?? []).map(point)) {
       rows.push([name, p.quality, label, average.images, p.bpp.toFixed(4), decibels(p.psnr),
-        similarityText(p.similarity), p.encode.toFixed(3), p.decode.toFixed(3)]);
+        similarityText(p.similarity), p.encode.toFixed(3), p.decode.toFixed(3),
+        ...counted.map(() => ((p.operations ?? 0) / 1e9).toFixed(1))]);
     }
-    if (average.why) rows.push([name, "", label, 0, average.why, "", "", "", ""]);
+    if (average.why) rows.push([name, "", label, 0, average.why, "", "", "", "", ...counted.map(() => "")]);
   }));
   return table(head, rows);
 }
@@ -514,9 +557,9 @@ function startCurves() {
     const images = new Set(V.points[state.ladder].flat().filter(({ at }) => at).map((average) => average.images));
     const notes = absentCurves();
     byId("curves-note").textContent =
-      `Means over ${[...images].join(" or ") || "no"} images.` +
-      (measured ? "" : ` MS-SSIM: ${V.noSimilarity || "not measured"}.`) +
-      (notes.length ? ` Without a curve: ${notes.join("; ")}.` : "");
+      `Means over ${[...images].map((number) => quantity(number, "image")).join(" or ") || "no images"}.` +
+      (measured ? "" : ` MS-SSIM: ${V.noSimilarity || smallPictures}.`) +
+      (notes.length ? ` Left out: ${notes.join("; ")}.` : "");
   });
   watch("metric log short hidden", draw);
   let width = 0;
@@ -540,22 +583,9 @@ function matrixWords(anchor, codec) {
 }
 
 function matrixCell(anchor, codec) {
-  const { value, notes } = rate(state.ladder, state.layer, state.rule, anchor, codec);
-  const place = { "data-anchor": anchor, "data-codec": codec };
-  const cell = el("td", { tabindex: -1, title: matrixWords(anchor, codec), ...place });
-  if (anchor === codec) {
-    cell.className = "self";
-    cell.textContent = "\u00b7";
-  } else if (value == null) {
-    cell.className = "none";
-    cell.textContent = "none";
-  } else {
-    if (notes.length) cell.className = "noted";
-    cell.textContent = percent(value);
-    const strength = 0.6 * Math.min(1, Math.abs(value) / 50) ** 0.7;
-    cell.style.background = `rgb(var(${value < 0 ? "--fewer" : "--more"}) / ${strength.toFixed(3)})`;
-  }
-  return cell;
+  const place = { tabindex: -1, title: matrixWords(anchor, codec), "data-anchor": anchor, "data-codec": codec };
+  if (anchor === codec) return el("td", { class: "self", ...place }, "\u00b7");
+  return shaded(rate(state.ladder, state.layer, state.rule, anchor, codec), place);
 }
 
 function startMatrix() {
@@ -1046,24 +1076,29 @@ function startPictures() {
 
 // ---- About -------------------------------------------------------------------------------------------------------
 
+const gridParts = ({ header, rows, notes }) => [el("div", { class: "scroll" }, table(header, rows)),
+  ...notes.map((note, index) => el("p", { class: "note" }, `[${index + 1}] ${note}`))];
+
 function startAbout() {
   byId("name").textContent = V.name;
-  byId("description").textContent = V.description;
+  byId("description").append(...V.description.split("`").map((text, k) => (k % 2 ? el("code", {}, text) : text)));
   byId("method").textContent = V.method;
   byId("facts").append(...V.facts.flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, value)]));
   if (V.failures.length) {
     byId("incomplete").hidden = false;
-    byId("incomplete").append(`${count(V.failures.length)} items have no record; averages leave out their images. `,
+    byId("incomplete").append(`${quantity(V.failures.length, "record")} missing; averages leave out these images. `,
       el("a", { href: "#failures" }, "Which and why"));
-    byId("failures").append(el("h3", {}, "Items without a record"), el("details", { open: V.failures.length <= 20 },
-      el("summary", {}, `${count(V.failures.length)} items`),
+    byId("failures").append(el("h3", {}, "Missing records"), el("details", { open: V.failures.length <= 20 },
+      el("summary", {}, quantity(V.failures.length, "record")),
       el("div", { class: "scroll" }, table(["codec", "quality", "image", "scales", "reason"], V.failures))));
   }
-  for (const { title, header, rows, notes } of V.grids) {
-    byId("grids").append(el("details", {}, el("summary", {}, title),
-      el("div", { class: "scroll" }, table(header, rows)),
-      ...notes.map((note, index) => el("p", { class: "note" }, `[${index + 1}] ${note}`))));
+  if (V.published.length) {
+    byId("published").hidden = document.querySelector('nav a[href="#published"]').hidden = false;
+    for (const grid of V.published) {
+      byId("published-tables").append(el("h3", { class: "part" }, grid.title), ...gridParts(grid));
+    }
   }
+  byId("grids").append(el("details", {}, el("summary", {}, V.settings.title), ...gridParts(V.settings)));
 }
 
 startAbout();

@@ -14,6 +14,15 @@ from layered.errors import OptionError
 __all__ = ["bench", "report"]
 
 
+def _show_recipes(wanted: bool) -> None:
+    if wanted:
+        from experiments.recipe import bundled_recipes, load_recipe
+
+        for name in bundled_recipes():
+            typer.echo(f"{name}\n    {load_recipe(name).description.partition('. ')[0].removesuffix('.')}.")
+        raise typer.Exit
+
+
 def bench(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Bundled recipe by name, or a YAML file.")],
     overrides: Annotated[
@@ -27,6 +36,9 @@ def bench(
         str | None, typer.Option(metavar="tcp://HOST:PORT", help="Use the workers of a running Dask scheduler.")
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would be measured, and how long it may take.")] = False,
+    show_recipes: Annotated[
+        bool, typer.Option("--list", callback=_show_recipes, is_eager=True, help="Name the bundled recipes.")
+    ] = False,
 ) -> None:
     """Measure every codec of a recipe on every image, then report; resumes when started again."""
     from experiments.recipe import load_recipe

@@ -66,6 +66,10 @@ def test_the_order_of_points_does_not_matter() -> None:
     assert curve == Curve(RATES, QUALITIES)
 
 
+def test_a_point_given_twice_counts_once() -> None:
+    assert Curve((*RATES, RATES[1]), (*QUALITIES, QUALITIES[1])) == Curve(RATES, QUALITIES)
+
+
 @pytest.mark.parametrize(
     ("rates", "qualities", "message"),
     [

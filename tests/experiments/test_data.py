@@ -38,6 +38,11 @@ def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
         find_data(str(tmp_path / "nonesuch"))
     with pytest.raises(RecipeError, match="no image in this folder"):
         find_data(str(tmp_path))
+    with pytest.raises(RecipeError, match="'Kodak', did you mean 'kodak'"):
+        find_data("Kodak")
+    write(tmp_path / "a.png")
+    with pytest.raises(RecipeError, match=r"a\.png is a file; name the folder"):
+        find_data(str(tmp_path / "a.png"))
 
 
 def test_large_images_are_shrunk_to_the_longest_side_and_small_ones_left(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.grids import bd_grids, published_grids
 from experiments.harness import run
-from experiments.recipe import Recipe, load_recipe
+from experiments.recipe import DataSpec, Recipe, load_recipe
 from experiments.report import write_report
 from experiments.runs import Results
 from experiments.tables import RULES, Tables
@@ -58,6 +58,17 @@ def test_published_values_stand_beside_ours(results: Results) -> None:
         shown = f"{ours:+.2f}" if ours is not None else "none"
         assert cells[tables.ladders[index].label] == f"{shown} | {published}"
     assert cells["x0.5 x1"].endswith(" | -16.29") and len(cells) == 3
+
+
+def test_images_that_are_not_the_papers_are_told(results: Results) -> None:
+    def last_note(**data: object) -> str:
+        recipe = results.recipe.model_copy(update={"data": DataSpec.model_validate(data)})
+        return published_grids(Tables(replace(results, recipe=recipe)))[0].notes[-1]
+
+    assert last_note(source="photos").startswith("Not the paper's images: ours are of photos")
+    assert last_note(source="kodak", limit=2) == "Ours are of Kodak, the first 2 images alone."
+    assert "shrunk to 100 a side" in last_note(source="kodak", longest_side=100)
+    assert last_note(source="kodak").startswith("Published: ")
 
 
 def test_both_training_budgets_are_told_also_before_anything_is_measured(results: Results) -> None:

@@ -189,13 +189,31 @@ def test_controls_of_the_matrix_change_its_cells(shared: Results, opened: Open) 
     assert "single jpeg against simulcast jpeg, BL x0.5, mean of images" in page.inner_text("#matrix-detail")
 
 
+def test_of_several_sets_of_scales_one_table_shows_all_and_chooses_one(shared: Results, opened: Open) -> None:
+    page, tables = opened(shared), Tables(shared)
+    rows = page.locator("#ladders-table tbody tr")
+    assert rows.count() == len(tables.ladders) == 2
+    for index, ladder in enumerate(tables.ladders):
+        cells = rows.nth(index).locator("th, td").all_inner_texts()
+        value = tables.bd_cell("simulcast jpeg", "single jpeg", ladder.top, RULES[0], index).value
+        assert value is not None
+        assert cells[0] == ladder.label and f"{value:+.1f}%".replace("-", "\u2212") in cells[1].rstrip("*")
+    rows.nth(1).get_by_role("button").click()
+    assert page.locator("#charts h3").all_inner_texts() == ["BL x0.5", "EL1 x0.75"]
+
+
+def test_codecs_that_need_the_same_bits_are_called_level(shared: Results, opened: Open) -> None:
+    page = opened(shared)  # the base layers of simulcast and single-layer coding are the same files
+    assert "simulcast jpeg and single jpeg in BL x0.5 (level)" in page.inner_text("#headline")
+
+
 def test_a_cell_without_value_says_why_where_it_is_pointed_at(small_results: Results, opened: Open) -> None:
-    page = opened(without(small_results, *(("single webp", QUALITIES[0], image) for image in ("p0", "p1"))))
+    page = opened(without(small_results, *(("single webp", QUALITIES[k], f"p{k}") for k in range(2))))
     cell = page.locator('#matrix td[data-anchor="0"][data-codec="1"]')
     assert cell.inner_text() == "none"
     cell.hover()
     assert "no image was measured at all qualities" in page.inner_text("#matrix-detail")
-    assert "2 items have no record" in page.inner_text("#incomplete")
+    assert "2 records missing" in page.inner_text("#incomplete")
     assert "out of luck" in page.inner_text("#failures")
 
 
@@ -270,7 +288,7 @@ def test_codec_layer_and_image_of_the_comparison_can_be_chosen(small_results: Re
     second = gallery["images"][1]
     facts = page.inner_text('[data-facts="right"]')
     assert f"{second['layers'][1][0][2]:,}" in facts and f"{second['layers'][1][0][3]:.2f} dB" in facts
-    assert second["name"] in page.inner_text(".part >> nth=0")
+    assert second["name"] in page.inner_text("#pictures .part >> nth=0")
     before = page.locator(".strip button").first.inner_text()
     page.get_by_role("button", name="best first").click()
     assert page.locator(".strip button").first.inner_text() != before

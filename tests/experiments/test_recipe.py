@@ -43,6 +43,17 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
         load_recipe(tmp_path / "r.yaml")
 
 
+def test_a_codec_that_is_wrong_is_not_also_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        small_recipe(tmp_path, codecs=[{**CODEC, "codec": "layred"}])
+    assert "or more are needed" not in str(caught.value)
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"is a folder; a recipe is a YAML file, or one of .*kodak_3layer"):
+        load_recipe(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -59,7 +70,8 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
         ({"scales": [0.5, 2]}, "at most 1"),
         ({"anchors": ["nobody"]}, "anchor 'nobody' is not among the codecs; there are simulcast jpeg, "),
         ({"bd_rate": "spline"}, "bd_rate: "),
-        ({"name": "../escape"}, "name: "),
+        ({"name": "../escape"}, "name: '../escape': letters, digits and . _ - only"),
+        ({"anchors": "simulcast jpeg"}, "anchors: a list is needed, such as [simulcast jpeg]"),
         ({"threads": 0}, "threads: "),
         ({"codecs": []}, "codecs: 1 or more are needed, 0 given"),
     ],

@@ -79,13 +79,23 @@ def test_every_table_of_bd_rates_names_anchor_method_and_both_rules(copied: Resu
 
 
 def test_a_cell_without_value_says_why_in_a_footnote(copied: Results) -> None:
-    kept = tuple(r for r in copied.records if (r.codec, r.quality) != ("single webp", QUALITIES[0]))
+    lost = {("single webp", QUALITIES[0], "p0"), ("single webp", QUALITIES[1], "p1")}
+    kept = tuple(r for r in copied.records if (r.codec, r.quality, r.image) not in lost)
     (grid,) = bd_grids(Tables(replace(copied, records=kept)))
     assert grid.rows[0][1:] == ("none [1] / none [1]",) * 2
-    assert grid.notes == ("no image was measured at all qualities with both codecs",)
+    assert grid.notes == ("no image was measured at all qualities with single webp",)
     assert f"[1] {grid.notes[0]}" in terminal_text(Tables(replace(copied, records=kept)))
     layer = rd_grids(Tables(replace(copied, records=kept)))[0]
     assert layer.rows[-1] == ("single webp", "-", "-", "-", "-", "-", "-", "[2]") and len(layer.notes) == 2
+
+
+def test_a_quality_that_no_image_has_costs_its_point_and_not_the_curve(copied: Results) -> None:
+    kept = tuple(r for r in copied.records if (r.codec, r.quality) != ("single webp", QUALITIES[0]))
+    tables = Tables(replace(copied, records=kept))
+    assert [point.quality for point in tables.points("single webp", 1)] == list(QUALITIES[1:])
+    (grid,) = bd_grids(tables)
+    assert all(float(part.removesuffix(" [1]")) for cell in grid.rows[0][1:] for part in cell.split(" / "))
+    assert grid.notes == (f"single webp without quality {QUALITIES[0]:g}, measured on no image",)
 
 
 def test_absent_ms_ssim_is_explained(copied: Results) -> None:
@@ -96,11 +106,13 @@ def test_absent_ms_ssim_is_explained(copied: Results) -> None:
 
 
 def test_failures_stand_in_the_terminal_and_in_the_report(copied: Results) -> None:
-    failures = tuple(Failure("single webp", 10.0, f"p{k}", (0.5, 1.0), "out of luck") for k in range(25))
-    text = write_report(replace(copied, failures=failures))
+    unlucky = [Failure("single webp", 10.0, f"p{k}", (0.5, 1.0), "out of luck") for k in range(25)]
+    others = [Failure("single webp", 10.0, "p0", (0.5, 1.0), f"fault {k}") for k in range(21)]
+    text = write_report(replace(copied, failures=(*unlucky, *others)))
     for shown in (text, (copied.folder / "report.md").read_text()):
-        assert "25 items without a record:" in shown and "and 5 more" in shown
-        assert "single webp, quality 10, p0, x0.5 x1: out of luck" in shown
+        assert "46 records missing" in shown and "and 2 reasons more" in shown
+        assert "single webp, quality 10, p0, x0.5 x1 and 24 others: out of luck" in shown
+        assert "single webp, quality 10, p0, x0.5 x1: fault 0" in shown
 
 
 def test_without_anchors_the_terminal_shows_rates_and_distortions(copied: Results) -> None:

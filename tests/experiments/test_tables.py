@@ -120,15 +120,22 @@ def test_an_image_that_lacks_one_record_leaves_both_curves_and_is_noted() -> Non
     tables = Tables(without(results_of(curves), TEST, QUALITIES[1], "b"))
     for rule in RULES:
         cell = tables.bd_cell(ANCHOR, TEST, 0, rule)
-        assert cell.value == pytest.approx(-50) and "over the 1 images that both completed" in cell.notes
+        assert cell.value == pytest.approx(-50) and "over the 1 image that both completed" in cell.notes
     assert [point.images for point in tables.points(TEST, 0)] == [1, 1, 1, 1]
     assert [point.images for point in tables.points(ANCHOR, 0)] == [2, 2, 2, 2]
 
 
 def test_a_codec_without_any_complete_image_has_no_value_but_a_note() -> None:
+    lacking = without(results_of(curves), TEST, QUALITIES[0], "a")
+    cell = Tables(without(lacking, TEST, QUALITIES[1], "b")).bd_cell(ANCHOR, TEST, 0, AVERAGE)
+    assert cell.value is None and cell.notes == (f"no image was measured at all qualities with {TEST}",)
+
+
+def test_a_quality_that_was_measured_on_no_image_is_left_out_and_noted() -> None:
     tables = Tables(without(results_of(curves, images=("a",)), TEST, QUALITIES[0], "a"))
     cell = tables.bd_cell(ANCHOR, TEST, 0, AVERAGE)
-    assert cell.value is None and "no image was measured at all qualities" in cell.notes[0]
+    assert cell.value == pytest.approx(-50)
+    assert cell.notes == (f"{TEST} without quality {QUALITIES[0]:g}, measured on no image",)
 
 
 def test_a_small_overlap_is_noted_beside_the_value() -> None:

@@ -1,0 +1,29 @@
+"""What qualities, layers and numbers of things are called, in every table and message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from baselines.protocol import Quality
+
+__all__ = ["ladder_label", "layer_label", "quality_text", "quantity"]
+
+
+def quality_text(quality: Quality) -> str:
+    """`2.5`, or `1/2/3` for one quality per layer."""
+    return "/".join(f"{value:g}" for value in (quality if isinstance(quality, tuple) else (quality,)))
+
+
+def ladder_label(scales: Sequence[float]) -> str:
+    """`x0.25 x0.5 x1`."""
+    return " ".join(f"x{scale:.4g}" for scale in scales)
+
+
+def layer_label(layer: int, scale: float) -> str:
+    """`BL x0.25`, `EL1 x0.5`, and so on."""
+    return f"{'BL' if layer == 0 else f'EL{layer}'} x{scale:.4g}"
+
+
+def quantity(number: int, one: str, many: str = "") -> str:
+    """`1 image`, `2 images`; many: the plural, where it is not just one s more."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
