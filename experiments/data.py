@@ -67,7 +67,7 @@ def find_data(source: str, limit: int | None = None, longest_side: int | None = 
     if source in _NAMED:
         name, paths = source, _NAMED[source]()
     else:
-        folder = Path(source).expanduser()
+        folder = Path(source).expanduser().absolute()  # workers may run elsewhere
         if folder.exists() and not folder.is_dir():
             raise RecipeError(f"{source} is a file; name the folder that it is in, or one of {', '.join(_NAMED)}")
         if not folder.is_dir():
@@ -81,6 +81,8 @@ def find_data(source: str, limit: int | None = None, longest_side: int | None = 
     # One stem twice, and all keep their ending: else `a.png` could also be what is left of `a.png.png`.
     whole = len({path.stem for path in chosen}) < len(chosen)
     names = [_printable(path.name if whole else path.stem) for path in chosen]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise RecipeError(f"two images are called {twice}; rename one")
     return DataSet(name, tuple(Picture(n, path, longest_side) for n, path in zip(names, chosen, strict=True)))
 
 

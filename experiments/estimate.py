@@ -22,14 +22,14 @@ from experiments.provenance import command_line, machine
 from experiments.recipe import Recipe
 from experiments.record import Provenance
 from experiments.store import Store
-from experiments.words import quantity
+from experiments.words import quantity, reason_text
 from layered.errors import LayeredError
 from layered.image import layer_sizes
 
 __all__ = ["Estimate", "describe", "estimate"]
 
 TRIAL_SIDE = 256
-"""Trials are made on the first image, shrunk to this side."""
+"""Trials are made on one of the images, shrunk to this side."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def _pixels(item: Item, width: int, height: int) -> int:
 def _trial(item: Item) -> tuple[float | None, str]:
     """Seconds per pixel, or why there are none."""
     side = min(TRIAL_SIDE, item.picture.longest_side or TRIAL_SIDE)
-    trial = replace(item, picture=replace(item.picture, longest_side=side))
+    small = replace(item.picture, longest_side=side)
+    trial = replace(item, picture=small, image_sha256=small.digest())
     here = Where(0, item.provenance.threads)
     outcomes = run_all([trial, trial], measure, here)  # the first loads the weights and warms up
     next(outcomes)
@@ -84,7 +85,7 @@ def _trial(item: Item) -> tuple[float | None, str]:
     outcome = next(outcomes)
     seconds = time.perf_counter() - start
     if outcome.value is None:
-        return None, outcome.reason or "no reason given"
+        return None, reason_text(outcome.reason or "no reason given")
     return seconds / sum(layer.width * layer.height for layer in outcome.value.record.layers), ""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.bdrate import Curve, bd_rate
+from experiments.known import KODAK
 from experiments.published import published_curves
 from experiments.runs import load_results
 from experiments.tables import RULES, Tables
@@ -39,11 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--codec", default="single mean-scale")
     given = parser.parse_args(arguments)
     tables = Tables(load_results(given.results))
-    data = tables.results.recipe.data
-    if (data.source, data.limit, data.longest_side) != ("kodak", None, None):
-        raise RecipeError(f"{given.results}: not the 24 Kodak images at full size, which the published curves are of")
     if given.codec not in tables.codecs:
         raise RecipeError(f"no codec {given.codec!r} in {given.results}; there are {', '.join(tables.codecs)}")
+    data, count = tables.results.recipe.data, len(tables.complete(given.codec))
+    full = data.longest_side is None and tables.ladders[0].scales[-1] == 1
+    if data.source != "kodak" or count != len(KODAK) or not full:
+        raise RecipeError(
+            f"{given.results}: not the 24 Kodak images at full size, which the published curves are of "
+            f"({count} of {data.source}, top layer {tables.ladders[0].layers[-1]})"
+        )
     print(f"BD-rate of {given.codec} at {tables.ladders[0].layers[-1]} against published Kodak curves ({RULES[0]})")
     for name, gap in gaps(tables, given.codec).items():
         print(f"  {name}: {gap:+.1f}%" if isinstance(gap, float) else f"  {name}: {gap}")

@@ -100,19 +100,21 @@ def published_grids(tables: Tables) -> tuple[Grid, ...]:
     for test, paper_test in wanted.names.items():
         anchors = [(ours, theirs) for ours, theirs in wanted.names.items() if ours != test]
         rows: dict[str, tuple[str, ...]] = {}
+        remarks = list(notes)
         for index, ladder in enumerate(tables.ladders):
             for layer in range(len(ladder.scales)):
                 scales = ladder.scales[: layer + 1]  # what lies above does not matter
                 found = [rates.find(wanted.data, paper_test, theirs, scales) for _, theirs in anchors]
                 if any(value is not None for value in found):
-                    ours = [tables.bd_cell(anchor, test, layer, RULES[0], index).value for anchor, _ in anchors]
-                    cells = [_beside(*pair) for pair in zip(ours, found, strict=True)]
+                    ours = [tables.bd_cell(anchor, test, layer, RULES[0], index) for anchor, _ in anchors]
+                    cells = [_beside(cell, value, remarks) for cell, value in zip(ours, found, strict=True)]
                     rows.setdefault(label := ladder_label(scales), (label, *cells))
         if rows:
             of = Path(tables.results.recipe.data.source).name
             ours_on = f"{quantity(len(tables.results.images()), 'image')} of {of}"
             title = f"BD-rate of {test} in %: ours ({RULES[0]}, {ours_on}) | published ({wanted.data}), against"
-            grids.append(Grid(title, ("top layer of", *(ours for ours, _ in anchors)), tuple(rows.values()), notes))
+            header = ("top layer of", *(ours for ours, _ in anchors))
+            grids.append(Grid(title, header, tuple(rows.values()), tuple(remarks)))
     return tuple(grids)
 
 
@@ -147,9 +149,8 @@ def _cell_text(cell: Cell, notes: list[str]) -> str:
     return (f"{cell.value:+.2f}" if cell.value is not None else "none") + marks
 
 
-def _beside(ours: float | None, published: float | None) -> str:
-    values = [f"{value:+.2f}" if value is not None else "none" for value in (ours, published)]
-    return " | ".join(values) if published is not None else values[0] + " | not given"
+def _beside(ours: Cell, published: float | None, notes: list[str]) -> str:
+    return f"{_cell_text(ours, notes)} | {f'{published:+.2f}' if published is not None else 'not given'}"
 
 
 def _mark(note: str, notes: list[str]) -> str:

@@ -24,6 +24,7 @@ from experiments.recipe import Recipe, load_recipe
 from experiments.record import Provenance
 from experiments.runs import Results, load_results, save_run
 from experiments.store import Store
+from experiments.words import reason_text
 from layered.errors import LayeredError, OptionError
 from layered.image import layer_sizes, resize8
 
@@ -98,7 +99,7 @@ def _work(
         try:
             for outcome in run_all(pending, measure, where):
                 if outcome.value is None:
-                    failed[outcome.item.key] = (outcome.reason or "no reason given", outcome.trace)
+                    failed[outcome.item.key] = (reason_text(outcome.reason or "no reason given"), outcome.trace)
                 else:
                     for layer, picture in enumerate(outcome.value.previews):
                         store.save_preview(store.preview(outcome.item.key, layer), picture)
@@ -115,14 +116,14 @@ def _work(
 def _keep_originals(pictures: Sequence[Picture], recipe: Recipe, store: Store) -> None:
     scales = dict.fromkeys(scale for ladder in recipe.scales for scale in ladder)
     for picture in pictures:
-        digest = picture.digest()
-        missing = [scale for scale in scales if not store.has_picture(store.original(digest, scale))]
-        if not missing:
-            continue
         try:
-            image = picture.load()
+            digest = picture.digest()
+            missing = [scale for scale in scales if not store.has_picture(store.original(digest, scale))]
+            image = picture.load() if missing else None
         except LayeredError:
-            continue  # all items of this picture have failed and said why
+            continue  # its items have failed and said why, or it went away after the last of them
+        if image is None:
+            continue
         for scale in missing:
             ((width, height),) = layer_sizes(image.shape[1], image.shape[0], (scale,))
             store.save_preview(store.original(digest, scale), preview(resize8(image, width, height)))

@@ -84,10 +84,9 @@ def make_item(
     provenance: Provenance,
 ) -> Item:
     """An item, its key made of all that its result depends on.  Raises LayeredError if the codec has faults."""
-    fingerprint = dict(codec_of(method, device).fingerprint())
+    fingerprint = _fingerprint(codec_of(method, device))
     key = digest_of({
         "schema": SCHEMA,
-        "code": source_digest(*_SOURCES),
         "codec": method.words,
         "fingerprint": fingerprint,
         "quality": quality,
@@ -106,9 +105,11 @@ def measure(item: Item) -> Measured:
     Raises LayeredError, and whatever a codec raises.
     """
     codec = codec_of(item.method, item.device)
-    if dict(codec.fingerprint()) != dict(item.fingerprint):
+    if _fingerprint(codec) != dict(item.fingerprint):
         raise LayeredError(f"{item.method.label}: other weights, libraries or code than when the run began")
     image = item.picture.load()
+    if item.picture.digest() != item.image_sha256:
+        raise LayeredError(f"{item.picture.path}: another picture than when the run began; start it again")
     sizes = layer_sizes(image.shape[1], image.shape[0], item.scales)
     start = time.perf_counter()
     encoded = codec.encode(image, item.scales, item.quality)
@@ -132,6 +133,11 @@ def measure(item: Item) -> Measured:
         replace(item.provenance, machine=machine(item.device)),
     )  # fmt: skip
     return Measured(record, tuple(map(preview, pictures)) if item.wanted.previews else ())
+
+
+def _fingerprint(codec: Codec) -> dict[str, str]:
+    """What the codec's results depend on, and what measures them."""
+    return {**codec.fingerprint(), "harness": source_digest(*_SOURCES)}
 
 
 def _operations(codec: Codec, encoded: Encoded) -> int:

@@ -64,6 +64,7 @@ def plot_curves(tables: Tables, folder: Path) -> tuple[Path, ...]:
 
 def _draw(axes: Axes, tables: Tables, ladder: int, layer: int) -> list[str]:
     missing = []
+    whole = len(tables.results.images())
     specs = tables.results.recipe.codecs
     for spec, colour in zip(specs, colours(specs), strict=True):
         try:
@@ -71,10 +72,11 @@ def _draw(axes: Axes, tables: Tables, ladder: int, layer: int) -> list[str]:
         except LayeredError:
             missing.append(spec.name)
             continue
+        count = points[0].images
         axes.plot(
             [point.bpp for point in points],
             [point.psnr for point in points],
-            label=_plain(spec.name),
+            label=_plain(spec.name + ("" if count == whole else f" ({count} of {quantity(whole, 'image')})")),
             color=f"C{colour % 10}",
             linestyle=_LINES.get(spec.codec, "--"),
             linewidth=2.2 if spec.codec == "layered" else 1.2,
@@ -100,5 +102,5 @@ def colours(specs: Sequence[CodecSpec]) -> tuple[int, ...]:
 
 
 def _plain(text: str) -> str:
-    """Text in which matplotlib sees no formulas."""
-    return text.replace("$", r"\$")
+    """Text in which matplotlib sees no formulas, and which it does not hide for its first letter."""
+    return ("\u200a" if text.startswith("_") else "") + text.replace("$", r"\$")

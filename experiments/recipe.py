@@ -27,6 +27,7 @@ from baselines.external import Options, option_pairs
 from baselines.protocol import Quality, layer_qualities
 from baselines.registry import build
 from experiments.published import published_rates
+from experiments.words import ladder_label, quality_text
 from layered.errors import LayeredError, OptionError
 from layered.image import check_scales
 from layered.recipes import Strict, bundled, check, faults, read
@@ -95,11 +96,18 @@ class CodecSpec(Method):
     name: str = Field(min_length=1)
     qualities: tuple[Quality, ...] = Field(min_length=1)
 
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError(f"{value!r} is not one line of text")
+        return value
+
     @field_validator("qualities")
     @classmethod
     def _no_repetition(cls, values: tuple[Quality, ...]) -> tuple[Quality, ...]:
-        if len(set(values)) < len(values):
-            raise ValueError("a quality is named twice")
+        if len(set(map(quality_text, values))) < len(values):
+            raise ValueError("a quality is named twice, or two are the same in six digits")
         return values
 
     @property
@@ -177,8 +185,8 @@ class Recipe(Strict):
                 raise OptionError("at least one set of scales is needed")
             for ladder in self.scales:
                 check_scales(ladder)
-                if self.scales.count(ladder) > 1:
-                    raise OptionError(f"the scales {list(ladder)} are named twice")
+                if list(map(ladder_label, self.scales)).count(ladder_label(ladder)) > 1:
+                    raise OptionError(f"the scales {list(ladder)} are named twice, or are others in four digits")
                 for spec in self.codecs:
                     for quality in spec.qualities:
                         layer_qualities(quality, len(ladder))
@@ -187,6 +195,8 @@ class Recipe(Strict):
             if names.count(name) > 1:
                 raise ValueError(f"two codecs are named {name!r}")
         for anchor in self.anchors:
+            if self.anchors.count(anchor) > 1:
+                raise ValueError(f"the anchor {anchor!r} is named twice")
             if anchor not in names:
                 raise ValueError(f"anchor {anchor!r} is not among the codecs; there are {', '.join(names)}")
         for name in self.published.names if self.published else ():

@@ -6,8 +6,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from itertools import accumulate
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from baselines.protocol import Quality
 from experiments.metrics import bits_per_pixel
@@ -78,30 +81,28 @@ class Record:
 
     @staticmethod
     def from_json(text: str) -> Record:
-        """Raises ValueError, KeyError or TypeError for anything that `to_json` did not write."""
+        """Raises ValueError, KeyError, TypeError or AttributeError for anything that `to_json` did not write."""
         try:
             values: dict[str, Any] = json.loads(text)
         except RecursionError:
             raise ValueError("nested without end") from None
         if values.pop("schema") != SCHEMA:
             raise ValueError("another schema")
-        quality = values["quality"]
-        layers = [LayerRecord(**{**layer, "psnr": float(layer["psnr"])}) for layer in values["layers"]]
-        changed = {
-            "quality": tuple(quality) if isinstance(quality, list) else float(quality),
-            "scales": tuple(values["scales"]),
-            "layers": tuple(layers),
-            "files_sha256": tuple(values["files_sha256"]),
-            "provenance": Provenance(**values["provenance"]),
-        }
-        record = Record(**{**values, **changed})
+        record = _adapter().validate_python(values)
+        if any(min(layer.width, layer.height, layer.bytes) < 1 for layer in record.layers):
+            raise ValueError("a layer without pixels or bytes")
         seconds = (record.encode_seconds, record.decode_seconds)
-        whole = all(layer.bpp == bits_per_pixel(layer.bytes, layer.width, layer.height) for layer in layers)
-        if not whole or len(layers) != len(record.scales) or not all(math.isfinite(value) for value in seconds):
+        whole = all(layer.bpp == bits_per_pixel(layer.bytes, layer.width, layer.height) for layer in record.layers)
+        if not whole or len(record.layers) != len(record.scales) or not all(map(math.isfinite, seconds)):
             raise ValueError("values that do not fit one another")
-        if any(math.isnan(layer.psnr) for layer in layers):
-            raise ValueError("a PSNR that is no number")
+        if any(math.isnan(layer.psnr) or math.isnan(layer.ms_ssim or 0.0) for layer in record.layers):
+            raise ValueError("a PSNR or MS-SSIM that is no number")
         return record
+
+
+@cache
+def _adapter() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)
 
 
 def join(codec: str, quality: Quality, pieces: Sequence[Record], cumulative: bool) -> Record:

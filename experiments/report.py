@@ -18,7 +18,7 @@ from experiments.html import write_html
 from experiments.plots import plot_curves
 from experiments.runs import Failure, Results, load_results
 from experiments.tables import Tables
-from experiments.words import ladder_label, quality_text, quantity
+from experiments.words import ladder_label, printable, quality_text, quantity
 from layered.files import write_bytes_atomic
 
 __all__ = ["terminal_text", "write_report"]
@@ -46,7 +46,8 @@ def write_report(out: str | Path | Results) -> str:
     plot_curves(tables, folder)
     write_bytes_atomic(folder / "report.md", _markdown(tables).encode())
     write_html(tables, folder / "report.html")
-    return terminal_text(tables) + f"\nreport: {folder / 'report.html'}, and as text report.md beside it\n"
+    page = printable(str(folder / "report.html"))
+    return terminal_text(tables) + f"\nreport: {page}, and as text report.md beside it\n"
 
 
 def terminal_text(tables: Tables, width: int | None = None) -> str:
@@ -90,7 +91,7 @@ def _failures(results: Results) -> list[str]:
         first = failures[0]
         what = f"{codec}, quality {quality_text(first.quality)}, {first.image}, {ladder_label(first.scales)}"
         others = f" and {quantity(len(failures) - 1, 'other')}" if failures[1:] else ""
-        lines.append(f"  {what}{others}: {reason}")
+        lines.append("  " + " ".join(f"{what}{others}: {reason}".split()))
     if len(alike) > SHOWN_FAILURES:
         lines.append(f"  and {quantity(len(alike) - SHOWN_FAILURES, 'reason')} more")
     return lines
@@ -129,13 +130,17 @@ def _markdown(tables: Tables) -> str:
 
 def _grid_markdown(grid: Grid) -> str:
     rest = ["---:" if grid.numbers else "---"] * (len(grid.header) - 1)
-    lines = [f"**{grid.title}**", "", _row(grid.header), _row(["---", *rest])]
+    lines = [f"**{_inline(grid.title)}**", "", _row(grid.header), _row(["---", *rest])]
     lines += [_row(row) for row in grid.rows]
     if grid.notes:
-        lines += ["", *(f"[{number}] {note}  " for number, note in enumerate(grid.notes, 1))]
+        lines += ["", *(f"[{number}] {_inline(note)}  " for number, note in enumerate(grid.notes, 1))]
     return "\n".join(lines)
 
 
 def _row(cells: Sequence[str]) -> str:
-    plain = (" ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;") for cell in cells)
-    return "| " + " | ".join(plain) + " |"
+    return "| " + " | ".join(_inline(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _inline(text: str) -> str:
+    """One line without markup, whatever a codec or an image is called."""
+    return " ".join(text.split()).replace("<", "&lt;")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from baselines.protocol import Quality
 from experiments.bdrate import Curve, bd_rate, overlap
@@ -66,9 +67,10 @@ class Ladder:
 
 
 class Tables:
-    """Averages and BD-rates of one run, computed from its records when asked for.
+    """Averages and BD-rates of one run, computed from its records when asked for, and remembered.
 
-    `ladder` counts the recipe's sets of scales, `layer` the layers of one set.
+    `ladder` counts the recipe's sets of scales, `layer` the layers of one set.  Sets of scales share layers, those
+    below the first difference; they are known by their numbers, not by their scales, so nothing is assumed of codecs.
     """
 
     def __init__(self, results: Results) -> None:
@@ -86,6 +88,11 @@ class Tables:
             for index, ladder in enumerate(self.ladders)
         }
         self._images = results.images()
+        self._complete: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._curves: dict[tuple[str, int, tuple[str, ...]], Curve | LayeredError] = {}
+        self._cells: dict[tuple[str, str, str, int, int], Cell] = {}
+        self._contents: dict[tuple[object, ...], int] = {}
+        self._content_of: dict[tuple[str, int, int], int] = {}
 
     def record(self, codec: str, quality: Quality, image: str, ladder: int = 0) -> Record | None:
         """One record, if it was measured."""
@@ -97,10 +104,12 @@ class Tables:
 
     def complete(self, codec: str, ladder: int = 0) -> tuple[str, ...]:
         """The images that have a record at each of these qualities; only they enter any average."""
-        scales, wanted = self.ladders[ladder].scales, self.qualities(codec, ladder)
-        if not wanted:
-            return ()
-        return tuple(i for i in self._images if all((scales, codec, q, i) in self._records for q in wanted))
+        if (codec, ladder) not in self._complete:
+            scales, wanted = self.ladders[ladder].scales, self.qualities(codec, ladder)
+            self._complete[codec, ladder] = tuple(
+                i for i in self._images if wanted and all((scales, codec, q, i) in self._records for q in wanted)
+            )
+        return self._complete[codec, ladder]
 
     def points(self, codec: str, layer: int, ladder: int = 0) -> tuple[Point, ...]:
         """One average per quality.  Raises LayeredError when no image is complete or one is lossless."""
@@ -129,6 +138,12 @@ class Tables:
 
     def bd_cell(self, anchor: str, test: str, layer: int, rule: str, ladder: int = 0) -> Cell:
         """BD-rate of `test` against `anchor` over the images that both completed; rule: one of RULES."""
+        key = (rule, anchor, test, self._content(anchor, ladder, layer), self._content(test, ladder, layer))
+        if key not in self._cells:
+            self._cells[key] = self._bd_cell(anchor, test, layer, rule, ladder)
+        return self._cells[key]
+
+    def _bd_cell(self, anchor: str, test: str, layer: int, rule: str, ladder: int) -> Cell:
         measured = set(self.complete(anchor, ladder))
         images = [image for image in self.complete(test, ladder) if image in measured]
         if not images:
@@ -152,7 +167,18 @@ class Tables:
 
     def curve(self, codec: str, where: tuple[int, int], images: Sequence[str]) -> Curve:
         """Rate and PSNR over the qualities, averaged over `images`.  where: ladder and layer.  Raises LayeredError."""
+        key = (codec, self._content(codec, *where), tuple(images))
+        if key not in self._curves:
+            try:
+                self._curves[key] = self._curve(codec, where, images)
+            except LayeredError as error:
+                self._curves[key] = error
+        found = self._curves[key]
+        if isinstance(found, LayeredError):
+            raise found
+        return found
 
+    def _curve(self, codec: str, where: tuple[int, int], images: Sequence[str]) -> Curve:
         def average(value: Callable[[LayerRecord], float], quality: Quality) -> float:
             scales = self.ladders[ladder].scales
             return mean(value(self._records[scales, codec, quality, image].layers[layer]) for image in images)
@@ -161,6 +187,17 @@ class Tables:
         qualities = self.qualities(codec, ladder)
         rates = tuple(average(lambda entry: entry.bpp, quality) for quality in qualities)
         return Curve(rates, tuple(average(lambda entry: entry.psnr, quality) for quality in qualities))
+
+    def _content(self, codec: str, ladder: int, layer: int) -> int:
+        """A number that is the same for two layers of a codec whose images, rates and PSNR are all the same."""
+        place = (codec, ladder, layer)
+        if place not in self._content_of:
+            images = self.complete(codec, ladder)
+            records = [self.record(codec, q, i, ladder) for q, i in product(self.qualities(codec, ladder), images)]
+            layers = [record.layers[layer] for record in records if record is not None]
+            numbers = (images, *((entry.bpp, entry.psnr) for entry in layers))
+            self._content_of[place] = self._contents.setdefault(numbers, len(self._contents))
+        return self._content_of[place]
 
     def _of_averages(self, anchor: str, test: str, where: tuple[int, int], images: Sequence[str]) -> Cell:
         try:

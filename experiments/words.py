@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from baselines.protocol import Quality
 
-__all__ = ["ladder_label", "layer_label", "quality_text", "quantity"]
+__all__ = ["ladder_label", "layer_label", "printable", "quality_text", "quantity", "reason_text"]
+
+LONGEST_REASON = 400
 
 
 def quality_text(quality: Quality) -> str:
@@ -27,3 +29,14 @@ def layer_label(layer: int, scale: float) -> str:
 def quantity(number: int, one: str, many: str = "") -> str:
     """`1 image`, `2 images`; many: the plural, where it is not just one s more."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def printable(text: str) -> str:
+    """The same, with what no encoding holds, such as names on disk that are no text, written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def reason_text(reason: str) -> str:
+    """A reason of any length and kind as one line for tables."""
+    line = printable(" ".join(reason.split()))
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."

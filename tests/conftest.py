@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from layered.base.initialise import initialise
 from layered.base.transforms import rebuild_tables
@@ -16,6 +17,8 @@ from layered.image import Image8
 from layered.spec import CodecSpec, build
 from layered.weights.store import digest_of
 
+settings.register_profile("untimed", deadline=None)  # times are measured elsewhere
+settings.load_profile("untimed")
 torch.set_num_threads(1)  # on busy cores a second thread only waits
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs are started with it ignored
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.html.gallery import make_gallery
-from experiments.html.values import RememberingTables, page_values
+from experiments.html.values import page_values
 from experiments.tables import Tables
 from layered.files import write_bytes_atomic
 
@@ -33,11 +33,10 @@ def write_html(tables: Tables, path: Path, limit: int = LIMIT) -> None:
     eye, made smaller until the file has fewer than `limit` bytes; fewer images have some where even that does
     not do.  Raises OSError when the disk refuses.
     """
-    remembering = RememberingTables(tables.results)
-    values = page_values(remembering)
+    values = page_values(tables)
     parts = {name: _static(f"report.{name}") for name in ("css", "js")}
     room = limit - len(_json(values)) - sum(map(len, parts.values())) - ROOM_FOR_THE_REST
-    gallery = make_gallery(remembering, room)
+    gallery = make_gallery(tables, room)
     values["gallery"] = gallery.values
     parts |= {
         "title": escape(tables.results.recipe.name),

@@ -3,71 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from experiments.bdrate import Curve
 from experiments.grids import Grid, codec_grid, published_grids
 from experiments.metrics import MS_SSIM_MIN_SIDE
 from experiments.plots import colours
 from experiments.runs import Results
-from experiments.tables import RULES, Cell, Tables
+from experiments.tables import RULES, Tables
 from experiments.words import ladder_label, quality_text, quantity
 from layered.errors import LayeredError
 
-__all__ = ["RememberingTables", "finite", "page_values"]
-
-
-class RememberingTables(Tables):
-    """Tables that compute no BD-rate twice.
-
-    Sets of scales share layers: those below the first difference.  They are known by their numbers, not by
-    their scales, so nothing is assumed of the codecs.
-    """
-
-    def __init__(self, results: Results) -> None:
-        super().__init__(results)
-        self._complete: dict[tuple[str, int], tuple[str, ...]] = {}
-        self._curves: dict[tuple[str, int, tuple[str, ...]], Curve | LayeredError] = {}
-        self._cells: dict[tuple[str, str, str, int, int], Cell] = {}
-        self._contents: dict[tuple[object, ...], int] = {}
-        self._content_of: dict[tuple[str, int, int], int] = {}
-
-    def complete(self, codec: str, ladder: int = 0) -> tuple[str, ...]:
-        if (codec, ladder) not in self._complete:
-            self._complete[codec, ladder] = super().complete(codec, ladder)
-        return self._complete[codec, ladder]
-
-    def curve(self, codec: str, where: tuple[int, int], images: Sequence[str]) -> Curve:
-        key = (codec, self._content(codec, *where), tuple(images))
-        if key not in self._curves:
-            try:
-                self._curves[key] = super().curve(codec, where, images)
-            except LayeredError as error:
-                self._curves[key] = error
-        found = self._curves[key]
-        if isinstance(found, LayeredError):
-            raise found
-        return found
-
-    def bd_cell(self, anchor: str, test: str, layer: int, rule: str, ladder: int = 0) -> Cell:
-        key = (rule, anchor, test, self._content(anchor, ladder, layer), self._content(test, ladder, layer))
-        if key not in self._cells:
-            self._cells[key] = super().bd_cell(anchor, test, layer, rule, ladder)
-        return self._cells[key]
-
-    def _content(self, codec: str, ladder: int, layer: int) -> int:
-        """A number that is the same for two layers of a codec whose images, rates and PSNR are all the same."""
-        place = (codec, ladder, layer)
-        if place not in self._content_of:
-            images = self.complete(codec, ladder)
-            records = [self.record(codec, q, i, ladder) for q, i in product(self.qualities(codec, ladder), images)]
-            layers = [record.layers[layer] for record in records if record is not None]
-            numbers = (images, *((entry.bpp, entry.psnr) for entry in layers))
-            self._content_of[place] = self._contents.setdefault(numbers, len(self._contents))
-        return self._content_of[place]
+__all__ = ["finite", "page_values"]
 
 
 def page_values(tables: Tables) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def test_more_quality_costs_more_bytes_and_looks_better(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(width=st.integers(1, 70), height=st.integers(1, 70))
 def test_any_size_comes_back_at_its_own_size(name: str, width: int, height: int) -> None:
     image = picture(height, width)

@@ -41,7 +41,7 @@ def test_two_frames_are_an_intra_picture_at_its_own_qp_and_a_picture_predicted_f
     assert (intra,) == x265.encode([PLANES], 30, 0), "the decoder has only the first frame to make this packet from"
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(qp=st.integers(0, 51), first=st.integers(0, 51))
 def test_every_pair_of_qps_is_used_or_refused(qp: int, first: int) -> None:
     if qp == 0 < first:  # which x265 takes for lossless coding of all pictures
@@ -100,14 +100,14 @@ def test_other_qualities_are_refused(quality: float) -> None:
         x265.qp_of(quality)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_decode_or_raise_corrupt_stream(data: bytes) -> None:
     with pytest.raises(CorruptStream):
         ffmpeg.decode([data], 64, 48, "420")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damaged_packets_decode_or_raise_corrupt_stream(data: st.DataObject) -> None:
     """Files are checked before; this is for those whose checksums were made to fit."""
@@ -144,7 +144,7 @@ def test_a_sealed_file_gives_back_size_and_payload_at_ten_bytes_or_less() -> Non
     assert sealed.unseal("a", file) == (768, 512, b"payload") and len(file) <= len(b"payload") + 10
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(bit=st.integers(0, 8 * 15 - 1))
 def test_any_flipped_bit_of_a_file_raises(bit: int) -> None:
     file = bytearray(sealed.seal("a", 768, 512, b"payload"))

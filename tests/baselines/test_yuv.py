@@ -30,7 +30,7 @@ def one_pixel(levels: tuple[int, int, int]) -> Image8:
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
 @pytest.mark.parametrize("bits", [8, 10])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(levels=st.tuples(*[st.integers(0, 255)] * 3))
 def test_a_pixel_becomes_the_standards_fractions_rounded_half_up(
     matrix: Matrix, bits: int, levels: tuple[int, int, int]
@@ -44,7 +44,7 @@ def test_a_pixel_becomes_the_standards_fractions_rounded_half_up(
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(levels=st.tuples(*[st.integers(0, 255)] * 3))
 def test_samples_become_the_inverse_fractions_rounded_half_up(matrix: Matrix, levels: tuple[int, int, int]) -> None:
     (kr, kb), (y, cb, cr) = WEIGHTS[matrix], (Fraction(levels[0]), levels[1] - 128, levels[2] - 128)
@@ -55,7 +55,7 @@ def test_samples_become_the_inverse_fractions_rounded_half_up(matrix: Matrix, le
     assert to_picture((planes[0], planes[1], planes[2]), 1, 1, matrix)[0, 0].tolist() == expected
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_ten_bits_in_full_resolution_lose_nothing(seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (9, 13, 3), dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,21 @@ def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
     with pytest.raises(RecipeError, match=r"a\.png is a file; name the folder"):
         find_data(str(tmp_path / "a.png"))
+
+
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xff.png"))
+    write(tmp_path / "\\xff.png")
+    with pytest.raises(RecipeError, match="two images are called"):
+        find_data(str(tmp_path))
+
+
+def test_a_relative_folder_is_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path.parent)
+    (item,) = find_data(tmp_path.name).items
+    assert item.path == tmp_path / "a.png"
 
 
 def test_large_images_are_shrunk_to_the_longest_side_and_small_ones_left(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from experiments.gaps import gaps, main
 from experiments.published import published_curves
+from experiments.recipe import DataSpec
 from experiments.runs import Results
-from experiments.tables import Ladder
+from experiments.tables import Ladder, Tables
 from layered.errors import RecipeError
 
 NAME = "compressai-mbt2018-mean_mse_cpu"
@@ -36,4 +38,19 @@ def test_a_curve_without_overlap_says_so() -> None:
 
 def test_other_images_than_kodak_are_not_compared_with_its_curves(small_results: Results) -> None:
     with pytest.raises(RecipeError, match="not the 24 Kodak images"):
+        main([str(small_results.folder), "--codec", "single webp"])
+    with pytest.raises(RecipeError, match="there are simulcast jpeg, single webp"):
         main([str(small_results.folder)])
+
+
+def test_an_incomplete_run_and_one_of_smaller_pictures_are_not_compared_either(
+    small_results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kodak = DataSpec.model_validate({"source": "kodak"})
+    for scales, count in (((0.5,), 24), ((1.0,), 2)):
+        recipe = small_results.recipe.model_copy(update={"data": kodak, "scales": (scales,)})
+        changed = replace(small_results, recipe=recipe)
+        monkeypatch.setattr("experiments.gaps.load_results", lambda _, changed=changed: changed)
+        monkeypatch.setattr(Tables, "complete", lambda *_, count=count: ("image",) * count)
+        with pytest.raises(RecipeError, match=f"{count} of kodak, top layer BL x{scales[0]:g}"):
+            main(["anywhere", "--codec", "single webp"])

@@ -18,6 +18,7 @@ from experiments import harness, provenance
 from experiments.harness import run
 from experiments.item import Item, Measured, measure
 from experiments.record import Record
+from experiments.report import write_report
 from experiments.runs import Results, load_results
 from experiments.store import Store
 from layered.codec import LayeredCodec
@@ -208,6 +209,36 @@ def test_an_unreadable_image_is_a_failure_of_its_own_items(place: Path) -> None:
     results = run_small(place)
     assert len(results.records) == RECORDS and {f.image for f in results.failures} == {"broken"}
     assert all("broken.png: not an image" in f.reason for f in results.failures)
+
+
+def test_a_picture_whose_name_is_no_text_costs_its_own_items_and_not_the_report(place: Path) -> None:
+    (place / "pictures" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    results = run_small(place)
+    assert len(results.records) == RECORDS and {f.image for f in results.failures} == {"\\xff"}
+    assert "single webp, quality" in write_report(results) and (results.folder / "report.html").is_file()
+
+
+def test_a_picture_that_goes_away_leaves_what_was_measured(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured_then_gone(item: Item) -> Measured:
+        value = measure(item)
+        if item.picture.name == "p1":
+            item.picture.path.unlink(missing_ok=True)
+        return value
+
+    monkeypatch.setattr("experiments.harness.measure", measured_then_gone)
+    recipe = small_recipe(place / "pictures", previews=True)
+    results = run(recipe, place / "out", workers=0, command="t", progress=False)
+    assert {f.image for f in results.failures} == {"p1"} and {r.image for r in results.records} >= {"p0"}
+    assert all("p1.png" in f.reason for f in results.failures)
+
+
+def test_a_reason_of_any_length_and_kind_is_one_short_line(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(item: Item) -> Measured:
+        raise ValueError("\udcff\n" + "long " * 10_000)
+
+    monkeypatch.setattr("experiments.harness.measure", fail)
+    reasons = {failure.reason for failure in run_small(place).failures}
+    assert len(reasons) == 1 and all(len(reason) < 500 and reason.isprintable() for reason in reasons)
 
 
 def test_learned_codecs_run_from_a_weights_file(place: Path, tiny_codec: LayeredCodec) -> None:

@@ -123,6 +123,20 @@ def test_a_codec_that_changes_during_the_run_is_caught(pictures: Path, monkeypat
         measure(item)
 
 
+def test_other_measuring_code_than_the_runs_own_is_caught(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = plan(small_recipe(pictures), PROVENANCE).items[0]
+    monkeypatch.setattr(items, "source_digest", lambda *sources: "other")
+    with pytest.raises(LayeredError, match="code than when the run began"):
+        measure(item)
+
+
+def test_a_picture_that_changes_during_the_run_is_caught(pictures: Path) -> None:
+    item = plan(small_recipe(pictures), PROVENANCE).items[0]
+    item.picture.path.write_bytes((pictures / "p1.png").read_bytes())
+    with pytest.raises(LayeredError, match="another picture than when the run began"):
+        measure(item)
+
+
 def test_a_codec_that_returns_another_size_is_caught(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = np.zeros((5, 5, 3), np.uint8)
     monkeypatch.setattr(SingleLayer, "decode", lambda self, encoded: (wrong,))

@@ -51,6 +51,16 @@ def test_rows_share_a_colour_where_only_their_method_differs() -> None:
     assert plots.colours(rows) == (0, 1, 2, 2, 3, 4, 5, 4)
 
 
+def test_a_curve_over_fewer_images_says_so_and_no_name_is_hidden(small_results: Results) -> None:
+    lost = ("single webp", QUALITIES[0], "p0")
+    kept = tuple(r for r in small_results.records if (r.codec, r.quality, r.image) != lost)
+    axes = Figure().add_subplot()
+    plots._draw(axes, Tables(replace(small_results, records=kept)), 0, 0)
+    assert [line.get_label() for line in axes.lines] == ["simulcast jpeg", "single webp (1 of 2 images)"]
+    axes.plot([0, 1], [0, 1], label=plots._plain("_mine"))
+    assert "_mine" in str(axes.get_legend_handles_labels()[1][-1])
+
+
 def test_curves_of_an_earlier_report_go(small_results: Results, tmp_path: Path) -> None:
     for name in ("rd_layer7.svg", "rd_ladder0.png", "rd_layer0.svg"):
         (tmp_path / name).write_bytes(b"old")

@@ -49,6 +49,17 @@ def test_a_codec_that_is_wrong_is_not_also_said_to_be_missing(tmp_path: Path) ->
     assert "or more are needed" not in str(caught.value)
 
 
+def test_yamls_merge_keys_are_understood(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "name: r\ndata: samples\ncodecs:\n"
+        "  - &one {name: a, codec: single, of: jpeg, qualities: [9]}\n"
+        "  - {<<: *one, name: b, of: webp}\n"
+    )
+    assert [(c.name, c.of, c.qualities) for c in load_recipe(tmp_path / "r.yaml").codecs] == [
+        ("a", "jpeg", (9.0,)), ("b", "webp", (9.0,)),
+    ]  # fmt: skip
+
+
 def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"is a folder; a recipe is a YAML file, or one of .*kodak_3layer"):
         load_recipe(tmp_path)
@@ -70,6 +81,10 @@ def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
         ({"scales": [0.5, 2]}, "at most 1"),
         ({"anchors": ["nobody"]}, "anchor 'nobody' is not among the codecs; there are simulcast jpeg, "),
         ({"bd_rate": "spline"}, "bd_rate: "),
+        ({"codecs": [{**CODEC, "qualities": [9, 9.0000001]}]}, "the same in six digits"),
+        ({"codecs": [{**CODEC, "name": "a\x07"}]}, "is not one line of text"),
+        ({"scales": [[0.5, 1], [0.500001, 1]]}, "are others in four digits"),
+        ({"anchors": ["simulcast jpeg", "simulcast jpeg"]}, "named twice"),
         ({"name": "../escape"}, "name: '../escape': letters, digits and . _ - only"),
         ({"anchors": "simulcast jpeg"}, "anchors: a list is needed, such as [simulcast jpeg]"),
         ({"threads": 0}, "threads: "),

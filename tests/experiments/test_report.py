@@ -115,6 +115,19 @@ def test_failures_stand_in_the_terminal_and_in_the_report(copied: Results) -> No
         assert "single webp, quality 10, p0, x0.5 x1: fault 0" in shown
 
 
+def test_names_cannot_break_the_reports_markup(copied: Results) -> None:
+    evil = "<b>x</b>\n```\n# heading"
+    failures = (Failure("single webp", 10.0, evil, (0.5, 1.0), "out of luck"),)
+    codecs = copied.recipe.codecs
+    named = [codec.model_copy(update={"name": "<i>"}) if codec.name == "simulcast jpeg" else codec for codec in codecs]
+    recipe = copied.recipe.model_copy(update={"codecs": tuple(named), "anchors": ("<i>",)})
+    records = tuple(replace(r, codec="<i>") if r.codec == "simulcast jpeg" else r for r in copied.records)
+    write_report(replace(copied, recipe=recipe, records=records, failures=failures))
+    text = (copied.folder / "report.md").read_text()
+    assert "against <i>" not in text and "against &lt;i>" in text
+    assert "\n# heading" not in text and "\n```\n# " not in text
+
+
 def test_without_anchors_the_terminal_shows_rates_and_distortions(copied: Results) -> None:
     tables = Tables(replace(copied, recipe=copied.recipe.model_copy(update={"anchors": ()})))
     text = terminal_text(tables, width=120)
@@ -141,12 +154,14 @@ def test_json_follows_compressais_schema(written: Results) -> None:
 
 
 def test_curves_are_drawn_and_what_is_missing_is_named(copied: Results) -> None:
-    kept = [r for r in copied.records if (r.codec, r.quality) != ("single webp", QUALITIES[0])]
+    lost = {("single webp", QUALITIES[0], "p0"), ("single webp", QUALITIES[1], "p1")}
+    kept = [r for r in copied.records if (r.codec, r.quality, r.image) not in lost]
     keys = [copied.keys[copied.records.index(record)] for record in kept]
     write_report(replace(copied, records=tuple(kept), keys=tuple(keys)))
     with Image.open(copied.folder / "rd_layer0.png") as picture:
         assert picture.width > 600 and len(picture.convert("RGB").getcolors(2**24) or ()) > 20
-    assert "<svg" in (copied.folder / "rd_layer0.svg").read_text()[:1000]
+    drawn = (copied.folder / "rd_layer0.svg").read_text()
+    assert "<svg" in drawn[:1000] and "without single webp" in drawn
 
 
 def test_tables_are_plain_where_the_terminal_lacks_lines(

@@ -54,9 +54,17 @@ def test_every_truncation_and_foreign_content_count_as_absent(tmp_path: Path) ->
     other_schema = whole.replace(b'"schema": 2', b'"schema": 0')
     missing_field = whole.replace(b'"codec"', b'"kodek"')
     contradictory = whole.replace(b'"bytes": 300', b'"bytes": 1')
+    edited = [
+        whole.replace(b'"width": 24', b'"width": 0'),
+        whole.replace(b'"ms_ssim": 0.98', b'"ms_ssim": "x"'),
+        whole.replace(b'"ms_ssim": 0.98', b'"ms_ssim": NaN'),
+        whole.replace(b'{\n  "pillow": "12"\n }', b"[]"),
+        whole.replace(b'"' + b"2" * 64 + b'"', b"1"),
+    ]
+    assert all(content != whole for content in edited)
     contents = [whole[:size] for size in range(0, len(whole) - 2, 7)]
     strange = [b"[" * 100_000, b"[]", b"3", b"null", b"\xff\xfe"]
-    for content in [*contents, other_schema, missing_field, contradictory, *strange]:
+    for content in [*contents, other_schema, missing_field, contradictory, *edited, *strange]:
         store.path("abc").write_bytes(content)
         assert store.load("abc") is None, content
 

@@ -35,7 +35,7 @@ def test_decoding_gives_the_encoders_pictures(tiny_codec: LayeredCodec, size: tu
     assert [(p.shape[1], p.shape[0]) for p in pictures] == list(layer_sizes(width, height, SCALES[layers]))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(1, 90), st.integers(1, 90), st.floats(1, 3), st.booleans())
 def test_any_size_and_quality_round_trips(width: int, height: int, quality: float, exact: bool) -> None:
     codec = _CODEC

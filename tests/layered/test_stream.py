@@ -93,7 +93,7 @@ def test_format_is_frozen_in_golden_bytes() -> None:
     assert stream == Stream(TWO_HEADER, TWO, ends=(33, 41))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(streams())
 def test_parse_inverts_pack_and_pack_inverts_parse(made: tuple[Header, list[Chunk]]) -> None:
     header, chunks = made
@@ -283,7 +283,7 @@ def test_a_huge_declared_payload_takes_no_memory() -> None:
     assert peak < 100_000
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.binary(max_size=80),
     st.sampled_from([b"", b"\x89LYR", b"\x89LYR\1", bytes.fromhex(HEAD)]),
@@ -294,7 +294,7 @@ def test_random_bytes_raise_only_layered_errors(tail: bytes, head: bytes, strict
         parse(head + tail, strict)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_damage_with_repaired_checksums_gives_a_canonical_stream_or_an_error(data: st.DataObject) -> None:
     head = bytearray.fromhex(HEAD + "1408")

@@ -56,7 +56,7 @@ def assert_resampled_as_defined(low: tuple[int, int], high: tuple[int, int], see
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(width=st.integers(1, 7), height=st.integers(1, 7), seed=st.integers(0, 99))
 def test_every_sample_is_the_definitions(ratio: float, width: int, height: int, seed: int) -> None:
     assert_resampled_as_defined((width, height), (max(width, round(ratio * width)), round(ratio * height)), seed)

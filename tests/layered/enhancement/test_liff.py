@@ -31,7 +31,7 @@ def test_state_dict_holds_the_plain_mlp() -> None:
     assert len(shapes) == 10
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(side, side, side, side, st.sampled_from(INITS))
 def test_equals_the_direct_filter_function(h: int, w: int, height: int, width: int, init: str) -> None:
     model = small(init)

@@ -45,7 +45,7 @@ def test_paper_widths_have_the_papers_parameter_count() -> None:
     assert sum(p.numel() for p in LIIF(64, 32, 256).parameters()) == 658_112 + 148_736 + 3 * 65_792 + 771
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(side, side, side, side)
 def test_equals_the_plain_local_ensemble(h: int, w: int, height: int, width: int) -> None:
     model = small()

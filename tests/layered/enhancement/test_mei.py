@@ -45,7 +45,7 @@ def test_decoding_gives_the_encoders_pictures(name: str, size: tuple[int, int], 
     assert len(CODECS[name].decode(data)) == len(scales)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(1, 120), st.integers(1, 120), st.integers(1, 120), st.integers(1, 120))
 def test_prediction_and_use_of_latents_work_between_any_two_sizes(h: int, w: int, height: int, width: int) -> None:
     layer = untrained()

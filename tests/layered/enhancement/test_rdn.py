@@ -18,7 +18,7 @@ def test_radius_is_the_reach_of_a_feature() -> None:
     assert seen.min() >= 4 and seen.max() <= 2 * RADIUS + 4
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 260), st.integers(1, 5))
 def test_bands_equal_the_whole(height: int, width: int) -> None:
     torch.manual_seed(0)

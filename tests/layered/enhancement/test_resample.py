@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -62,7 +62,6 @@ def pillow(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(planes))[None]
 
 
-@settings(deadline=None)
 @given(length, length, length, length)
 def test_bicubic_equals_pillow(h: int, w: int, height: int, width: int) -> None:
     image = torch.rand(1, 3, h, w, generator=torch.Generator().manual_seed(h * w))

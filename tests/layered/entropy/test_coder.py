@@ -61,7 +61,7 @@ def gaussian_input(count: int, seed: int = 0) -> tuple[Symbols, Symbols]:
     return np.rint(rng.normal(0, scales)).astype(np.int32), indexes.astype(np.int32)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(inputs())
 def test_decoding_inverts_encoding(made: tuple[str, Symbols, Symbols]) -> None:
     kind, symbols, indexes = made
@@ -71,7 +71,7 @@ def test_decoding_inverts_encoding(made: tuple[str, Symbols, Symbols]) -> None:
     assert len(data) == 0 if symbols.size == 0 else len(data) >= 8 and len(data) % 4 == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inputs(least=3))
 def test_bytes_equal_compressais_own(made: tuple[str, Symbols, Symbols]) -> None:
     kind, symbols, indexes = made
@@ -215,7 +215,7 @@ def test_other_tables_are_refused() -> None:
         decode_symbols(data, indexes % 6, tables("bottleneck"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(kinds, st.integers(1, 40), st.binary(max_size=400))
 def test_random_bytes_are_refused_or_canonical(kind: str, count: int, data: bytes) -> None:
     indexes = np.arange(count) % 6
@@ -280,7 +280,7 @@ class Model:
         return None if count > 7 else (-(raw >> 1) - 1 if raw & 1 else (raw >> 1) + len(row) - 2) + offset
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(kinds, st.integers(3, 12), st.data())
 def test_padding_covers_all_that_the_decoder_reads(kind: str, count: int, data: st.DataObject) -> None:
     t = tables(kind)

@@ -47,7 +47,7 @@ def trained(model: SymbolModel, steps: int = 60) -> SymbolModel:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 9))
 def test_what_is_written_is_read(name: str, height: int, width: int, seed: int) -> None:
     torch.manual_seed(0)
@@ -113,7 +113,7 @@ def test_unknown_models_list_the_valid_ones() -> None:
         build_symbol_model("magic", 1, 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 256), st.integers(1, 5), st.integers(0, 99))
 def test_every_symbol_can_be_coded_whatever_its_probability(size: int, count: int, seed: int) -> None:
     weights = np.random.default_rng(seed).random((count, size)) ** 40
