@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from experiments.bdrate import METHODS
-from experiments.published import published_rates
+from experiments.bdrate import METHODS, Curve, bd_rate
+from experiments.published import published_curves, published_rates
+from experiments.recipe import load_recipe
+from experiments.words import ladder_label
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -83,9 +85,22 @@ def test_the_table_beyond_the_trained_scales_is_what_was_measured_and_published(
     assert row[1:] == expected
 
 
+def test_the_table_of_many_layers_is_what_was_measured() -> None:
+    table = {int(count): cells for count, *cells in rows("| layers | against simulcast |")}
+    ladders = {len(scales): ladder_label(scales) for scales in load_recipe("many_layers").scales}
+    assert table.keys() == ladders.keys() == set(range(3, 10))
+    for count, cells in table.items():
+        assert cells == [measured("many_layers", "layered", anchor, count - 1, ladders[count]) for anchor in ANCHORS]
+
+
 def test_the_limits_it_admits_are_those_measured() -> None:
     text = " ".join(" ".join(LINES).split())
     assert f"{measured('liff_vs_liif', 'LIFF', 'LIIF', 2)}% BD-rate in the top layer on Kodak" in text
+    with (RESULTS / "kodak_3layer" / "points.csv").open(newline="") as file:
+        points = [p for p in csv.DictReader(file) if (p["codec"], p["layer"]) == ("single mean-scale", "2")]
+    ours = Curve(tuple(float(p["bpp"]) for p in points), tuple(float(p["psnr"]) for p in points))
+    gap = bd_rate(published_curves()["compressai-mbt2018-mean_mse_cpu"], ours)
+    assert f"At full size the base layer needs {gap:.0f}% more bits than CompressAI's published mbt2018-mean" in text
     near = measured("kodak_arbitrary", "layered", "single mean-scale", 2, "x0.25 x0.45 x0.6")
     assert f"it needs {float(near):.0f}% more bits than a single layer" in text
 
