@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from experiments.known import KNOWN
 from layered.errors import ImageError, RecipeError
 from layered.image import Image8, load_image, resize8
+from layered.recipes import hint
 
 __all__ = ["SAMPLES", "DataSet", "Picture", "find_data"]
 
@@ -71,9 +71,8 @@ def find_data(source: str, limit: int | None = None, longest_side: int | None = 
         if folder.exists() and not folder.is_dir():
             raise RecipeError(f"{source} is a file; name the folder that it is in, or one of {', '.join(_NAMED)}")
         if not folder.is_dir():
-            close = difflib.get_close_matches(source.lower(), _NAMED, 1)
-            hint = f", did you mean {close[0]!r}?" if close else ";"
-            raise RecipeError(f"no data set or folder {source!r}{hint} named sets are {', '.join(_NAMED)}")
+            near = hint(source.lower(), _NAMED)
+            raise RecipeError(f"no data set or folder {source!r}{near} named sets are {', '.join(_NAMED)}")
         name, paths = folder.resolve().name, _images(folder)
         if not paths:
             raise RecipeError(f"{folder}: no image in this folder (endings {' '.join(ENDINGS)})")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -22,11 +22,11 @@ from experiments.provenance import command_line, machine
 from experiments.recipe import Recipe
 from experiments.record import Provenance
 from experiments.store import Store
-from experiments.words import quantity, reason_text
+from experiments.words import quantity
 from layered.errors import LayeredError
 from layered.image import layer_sizes
 
-__all__ = ["Estimate", "describe", "estimate"]
+__all__ = ["Estimate", "describe", "estimate", "picture_sizes"]
 
 TRIAL_SIDE = 256
 """Trials are made on one of the images, shrunk to this side."""
@@ -43,12 +43,12 @@ class Estimate:
     fault: str = ""
 
 
-def estimate(items: Sequence[Item]) -> tuple[Estimate, ...]:
+def estimate(items: Sequence[Item], sizes: Mapping[Picture, tuple[int, int]]) -> tuple[Estimate, ...]:
     """One estimate per codec: the time per pixel of a trial times the pixels of all layers of all its items.
 
+    sizes: width and height of the pictures that can be read; items of others will fail at once.
     Small pictures cost more per pixel, so that long runs rather end sooner.
     """
-    sizes = {item.picture: size for item in items if (size := _size(item.picture)) is not None}
     estimates = []
     for method in dict.fromkeys(item.method for item in items):
         own = [item for item in items if item.method == method and item.picture in sizes]
@@ -59,14 +59,14 @@ def estimate(items: Sequence[Item]) -> tuple[Estimate, ...]:
     return tuple(estimates)
 
 
-@cache
-def _size(picture: Picture) -> tuple[int, int] | None:
-    """Width and height, or None for a picture that cannot be read, whose items will fail at once."""
-    try:
-        height, width = picture.load().shape[:2]
-    except LayeredError:
-        return None
-    return width, height
+def picture_sizes(pictures: Iterable[Picture]) -> dict[Picture, tuple[int, int]]:
+    """Width and height of those that can be read."""
+    sizes = {}
+    for picture in pictures:
+        with suppress(LayeredError):
+            height, width = picture.load().shape[:2]
+            sizes[picture] = (width, height)
+    return sizes
 
 
 def _pixels(item: Item, width: int, height: int) -> int:
@@ -85,7 +85,7 @@ def _trial(item: Item) -> tuple[float | None, str]:
     outcome = next(outcomes)
     seconds = time.perf_counter() - start
     if outcome.value is None:
-        return None, reason_text(outcome.reason or "no reason given")
+        return None, outcome.reason or "no reason given"
     return seconds / sum(layer.width * layer.height for layer in outcome.value.record.layers), ""
 
 
@@ -100,7 +100,8 @@ def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str
     table = Table("codec", "items", "Mpixels", "one process", box=None, title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
-    estimates = estimate(pending)
+    sizes = picture_sizes(planned.pictures)
+    estimates = estimate(pending, sizes)
     shared = any(SEPARATE.get(spec.codec, False) for spec in recipe.codecs)
     for entry in estimates:
         shown = _duration(entry.seconds) if entry.seconds is not None else f"fails: {entry.fault}"
@@ -113,7 +114,7 @@ def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str
         f"about {_duration(total)} with {quantity(max(1, workers), 'process', 'processes')}"
     )
     for picture in planned.pictures:
-        if _size(picture) is None:
+        if picture not in sizes:
             console.print(f"{picture.name} cannot be read, so that its items will fail")
     if shared:
         console.print("simulcast rows are put together from the files of single pictures, which are coded once for all")

@@ -24,7 +24,6 @@ from experiments.recipe import Recipe, load_recipe
 from experiments.record import Provenance
 from experiments.runs import Results, load_results, save_run
 from experiments.store import Store
-from experiments.words import reason_text
 from layered.errors import LayeredError, OptionError
 from layered.image import layer_sizes, resize8
 
@@ -99,7 +98,7 @@ def _work(
         try:
             for outcome in run_all(pending, measure, where):
                 if outcome.value is None:
-                    failed[outcome.item.key] = (reason_text(outcome.reason or "no reason given"), outcome.trace)
+                    failed[outcome.item.key] = (outcome.reason or "no reason given", outcome.trace)
                 else:
                     for layer, picture in enumerate(outcome.value.previews):
                         store.save_preview(store.preview(outcome.item.key, layer), picture)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import cloudpickle
 
+from experiments.words import reason_text
 from layered import __version__
 from layered.errors import LayeredError
 
@@ -76,11 +77,11 @@ def explain(error: BaseException) -> tuple[str, str]:
     """Reason and trace of a failure."""
     try:
         trace = "".join(traceback.format_exception(error))
-        return " ".join(str(error).split()) if isinstance(error, LayeredError) else one_line(error), trace
+        return reason_text(str(error)) if isinstance(error, LayeredError) else one_line(error), trace
     except Exception:  # an error may fail even to say what it is
         return type(error).__name__, ""
 
 
 def one_line(error: BaseException | None) -> str:
     """Its kind and message."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return reason_text(f"{type(error).__name__}: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from importlib import resources
 from pathlib import Path
@@ -14,9 +14,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from layered.errors import RecipeError
 
-__all__ = ["Strict", "bundled", "check", "faults", "read"]
+__all__ = ["Strict", "bundled", "check", "faults", "hint", "read"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def hint(name: str, valid: Iterable[str]) -> str:
+    """What follows an unknown name, before the valid ones are listed: the nearest of them, or a semicolon."""
+    close = difflib.get_close_matches(name, valid, 1)
+    return f", did you mean {close[0]!r}?" if close else ";"
 
 
 class Strict(BaseModel):
@@ -30,9 +36,7 @@ class Strict(BaseModel):
         valid = list(cls.model_fields)
         for key in values if isinstance(values, dict) else ():
             if key not in valid:
-                close = difflib.get_close_matches(str(key), valid, 1)
-                hint = f", did you mean {close[0]!r}?" if close else ";"
-                raise ValueError(f"unknown key {str(key)!r}{hint} valid keys are {', '.join(valid)}")
+                raise ValueError(f"unknown key {str(key)!r}{hint(str(key), valid)} valid keys are {', '.join(valid)}")
         return values
 
 

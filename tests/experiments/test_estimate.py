@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.estimate import describe, estimate
+from experiments.estimate import describe, estimate, picture_sizes
 from experiments.harness import run
 from experiments.plan import plan
 from experiments.record import Provenance
@@ -23,7 +23,8 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_an_estimate_counts_the_items_and_pixels_of_every_codec(pictures: Path) -> None:
-    estimates = estimate(plan(small_recipe(pictures), PROVENANCE).items)
+    planned = plan(small_recipe(pictures), PROVENANCE)
+    estimates = estimate(planned.items, picture_sizes(planned.pictures))
     assert [entry.codec for entry in estimates] == ["single jpeg", "single webp"]
     for entry in estimates:
         assert entry.items == ITEMS // 2 and entry.seconds is not None and entry.seconds > 0
