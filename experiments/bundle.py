@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--card-only", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
     given = parser.parse_args(arguments)
-    target = given.folder / f"{given.name}.safetensors"
+    plain = given.folder / f"{given.name}.safetensors"
+    target = plain if plain.is_file() else plain.with_suffix(".safetensors.xz")
     training = {**budget(given.run), "machine": given.machine}
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     codec = store.load(target)
     values = measured(given.results, given.codec) if given.results else {}
     card = Card(given.name, codec.digest.hex(), given.description, codec.spec.model_dump(mode="json"), training, values)
-    write_bytes_atomic(target.with_suffix(".json"), (json.dumps(vars(card), indent=1) + "\n").encode())
+    write_bytes_atomic(given.folder / f"{given.name}.json", (json.dumps(vars(card), indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from layered.base.transforms import load_resized
@@ -21,6 +19,8 @@ from layered.errors import OptionError
 from layered.files import write_bytes_atomic
 from layered.spec import CodecSpec, build
 from layered.weights.card import Card, card, catalogue
+from layered.weights.container import read_tensors, unpacked, write_tensors
+from layered.weights.sharing import restored, shared
 
 __all__ = ["card_of", "digest_of", "export", "load", "save_codec"]
 
@@ -51,7 +51,8 @@ def save_codec(
 
     half: transforms are rounded to float16, which the digest and the loaded codec then have too; entropy
     models, gains and integer tables keep every bit.  on: name of bundled weights; tensors equal to theirs are left
-    out of the file and taken from them when it is loaded.
+    out of the file and taken from them when it is loaded.  Of equal tensors one is stored.  A `path` that ends
+    in .xz is packed.
     """
     path = Path(path)
     stored = {
@@ -66,12 +67,13 @@ def save_codec(
         "spec": codec.spec.model_dump_json(),
         "training": json.dumps(dict(training or {})),
     }
+    held: dict[str, Tensor] = {}
     if on is not None:
         under = load(on)
-        held, widened = under.state_dict(), _widened(stored)
-        stored = {k: v for k, v in stored.items() if k not in held or not torch.equal(held[k], widened[k])}
+        held = under.state_dict()
         metadata |= {"on": on, "on_digest": under.digest.hex(), "digest": digest.hex()}
-    write_bytes_atomic(path, save(stored, metadata))
+    kept, same = shared(stored, held)
+    write_tensors(path, kept, metadata | {"same": json.dumps(same)})
     return digest
 
 
@@ -85,26 +87,20 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> LayeredCodec:
     path = Path(name)
     if path.is_file():
         return _read(path, device)
-    with resources.as_file(resources.files("layered.weights") / f"{card(str(name)).name}.safetensors") as bundled:
+    with resources.as_file(resources.files("layered.weights") / _file_of(card(str(name)))) as bundled:
         return _read(bundled, device)
 
 
 def card_of(path: str | Path) -> Card:
     """The card of a weights file, as far as the file itself tells.  Raises OptionError."""
     codec = _read(Path(path), "cpu")
-    with safe_open(path, framework="pt") as file:
-        training = _json(Path(path), file.metadata().get("training", "{}"))
+    training = _json(Path(path), read_tensors(Path(path))[0].get("training", "{}"))
     spec = codec.spec.model_dump(mode="json", exclude_defaults=True)
     return Card(codec.name, codec.digest.hex(), f"The weights file {path}.", spec, training)
 
 
 def _read(path: Path, device: str | torch.device) -> LayeredCodec:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise OptionError(f"{path}: not a weights file ({error})") from None
+    metadata, stored = read_tensors(path)
     if metadata.get("format") != _FORMAT:
         raise OptionError(f"{path}: a safetensors file, but not weights of this library ({_FORMAT})")
     if not {"name", "spec"} <= metadata.keys() or not metadata["name"].isprintable():
@@ -113,7 +109,7 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     if isinstance(spec.get("base"), str):  # of the zoo, which would be fetched
         raise OptionError(f"{path}: damaged; its specification names {spec['base']!r} instead of a base layer")
     codec = build(spec)
-    state = _widened(stored)
+    held: dict[str, Tensor] = {}
     if "on" in metadata:
         name, wanted = metadata["on"], metadata.get("on_digest")
         if name not in {entry.name for entry in catalogue()}:
@@ -121,8 +117,14 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
         under = load(name)
         if under.digest.hex() != wanted:
             raise OptionError(f"{path}: made for {name} {wanted}, not {under.digest.hex()}")
-        # What the specification lacks, such as another predictor's tensors, is not taken over.
-        state = {k: v for k, v in under.state_dict().items() if k in codec.state_dict()} | state
+        held = under.state_dict()
+    same = _json(path, metadata.get("same", "{}"))
+    try:
+        state = _widened(restored(stored, same, held))
+    except (KeyError, TypeError):
+        raise OptionError(f"{path}: damaged; a tensor that others refer to is missing") from None
+    # What the specification lacks, such as another predictor's tensors, is not taken over.
+    state = {k: v for k, v in held.items() if k in codec.state_dict()} | state
     try:
         load_resized(codec, state)
     except RuntimeError as error:
@@ -150,12 +152,16 @@ def _ready(codec: LayeredCodec, name: str, device: str | torch.device) -> Layere
 
 
 def export(name: str, path: str | Path) -> None:
-    """Copy the bundled weights `name` and their card to `path` (.safetensors) and beside it (.json)."""
-    path = Path(path)
-    chosen = card(name).name
-    for ending in (".safetensors", ".json"):
-        with resources.as_file(resources.files("layered.weights") / f"{chosen}{ending}") as source:
-            write_bytes_atomic(path.with_suffix(ending), source.read_bytes())
+    """Copy the bundled weights `name`, unpacked, and their card to `path` (.safetensors) and beside it (.json)."""
+    chosen = card(name)
+    folder = resources.files("layered.weights")
+    write_bytes_atomic(Path(path).with_suffix(".safetensors"), unpacked((folder / _file_of(chosen)).read_bytes()))
+    write_bytes_atomic(Path(path).with_suffix(".json"), (folder / f"{chosen.name}.json").read_bytes())
+
+
+def _file_of(chosen: Card) -> str:
+    plain = f"{chosen.name}.safetensors"
+    return plain if (resources.files("layered.weights") / plain).is_file() else f"{plain}.xz"
 
 
 def _widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ def test_a_run_becomes_weights_and_a_card(tmp_path: Path) -> None:
     arguments = ["small", "--run", str(tmp_path / "run"), "--description", "d", "--machine", "m"]
     main([*arguments, "--folder", str(tmp_path)])
     card = Card(**json.loads((tmp_path / "small.json").read_text()))
-    codec = layered.load(tmp_path / "small.safetensors")
+    codec = layered.load(tmp_path / "small.safetensors.xz")
     assert (card.name, card.digest) == ("small", codec.digest.hex())
     assert card.training["phases"]["base"]["steps"] == 2 and card.training["pictures"] == 1
     assert codec.decode(codec.encode(smooth_picture(20, 20), (0.5, 1.0)))[1].shape == (20, 20, 3)

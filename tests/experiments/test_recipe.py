@@ -24,7 +24,8 @@ def test_bundled_recipes_are_valid_and_named_like_their_files(name: str) -> None
 
 def test_the_promised_recipes_are_bundled() -> None:
     promised = "classical_kodak demo kodak_3layer kodak_arbitrary liff_vs_liif many_layers out_of_distribution"
-    assert set(promised.split()) <= set(bundled_recipes())
+    tables = "compass_table_bl_el1 compass_table_el2 compass_table_ood"
+    assert set(f"{promised} {tables}".split()) <= set(bundled_recipes())
 
 
 def test_a_recipe_is_a_file_or_a_bundled_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

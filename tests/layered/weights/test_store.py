@@ -46,6 +46,28 @@ def test_weights_on_bundled_ones_hold_only_what_differs_and_load_whole(tmp_path:
     assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
 
 
+def test_equal_tensors_are_stored_once_and_all_come_back(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    digest = save_codec(tiny_codec, path, "mine", half=False)
+    tables = [name for name in tiny_codec.state_dict() if name.endswith("gaussian_conditional._quantized_cdf")]
+    with safe_open(path, framework="pt") as file:
+        assert len(tables) == 2 and len(set(tables) & set(file.keys())) == 1
+    loaded = layered.load(path)
+    assert loaded.digest == digest
+    assert all(torch.equal(value, tiny_codec.state_dict()[key]) for key, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("same", ['{"base.g_s.0.weight": "nothing"}', '{"base.g_s.0.weight": ["a"]}', "[]", "{"])
+def test_references_to_nothing_are_refused(tiny_codec: LayeredCodec, tmp_path: Path, same: str) -> None:
+    path = tmp_path / "w.safetensors"
+    save_codec(tiny_codec, path, "mine")
+    with safe_open(path, framework="pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+    save_file(tensors, path, metadata | {"same": same})
+    with pytest.raises(OptionError, match="damaged"):
+        layered.load(path)
+
+
 def test_weights_on_others_than_they_were_made_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     codec = layered.load("factorized-small")
     save_codec(codec, tmp_path / "w.safetensors", "mine", on="factorized-small")

@@ -1,0 +1,52 @@
+"""The bytes of a weights file: safetensors, packed by xz where the file's name ends in .xz."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from layered.errors import OptionError
+from layered.files import write_bytes_atomic
+
+__all__ = ["read_tensors", "unpacked", "write_tensors"]
+
+_XZ = b"\xfd7zXZ\x00"
+# In float16 every other byte holds sign and exponent, which are far from uniform; the other is nearly noise.
+_FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 0, "lp": 1, "pb": 1},)
+_LIMIT = 2**30
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write them to `path`, atomically; packed, losslessly, if its name ends in .xz."""
+    data = save(dict(tensors), dict(metadata))
+    packed = lzma.compress(data, lzma.FORMAT_XZ, filters=_FILTERS) if path.suffix == ".xz" else data
+    write_bytes_atomic(path, packed)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a file of either kind.  Raises OptionError for any other."""
+    try:
+        data = unpacked(path.read_bytes())
+        tensors = load(data)
+    except (SafetensorError, OSError, lzma.LZMAError) as error:
+        raise OptionError(f"{path}: not a weights file ({error})") from None
+    # safetensors gives metadata of files alone; a header that it accepts is a length and JSON.
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return header.get("__metadata__") or {}, tensors
+
+
+def unpacked(data: bytes) -> bytes:
+    """The safetensors in a file's bytes, which may be packed.  Raises lzma.LZMAError."""
+    if not data.startswith(_XZ):
+        return data
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LIMIT)
+    result = decompressor.decompress(data, _LIMIT)
+    if not decompressor.eof:
+        raise lzma.LZMAError(f"cut short, or more than {_LIMIT} bytes when unpacked")
+    return result
