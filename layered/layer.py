@@ -101,6 +101,10 @@ class Layer(nn.Module, ABC):
         """What a layer above may start from besides the picture; of most layers nothing."""
         return None
 
+    def part(self, kind: str) -> nn.Module:
+        """The piece of that name that a training phase trains alone.  Raises OptionError where there is none."""
+        raise OptionError(f"this model has no {kind} of its own; use joint or all")
+
 
 class Enhancement(Layer):
     """A layer that starts from what the decoder holds of the layer below."""
@@ -108,10 +112,6 @@ class Enhancement(Layer):
     @abstractmethod
     def predict(self, context: Context) -> Tensor:
         """The picture [B, 3, H, W], not clamped, that is expected without any bits."""
-
-    def part(self, kind: str) -> nn.Module:
-        """The piece that a training phase of this kind trains alone.  Raises OptionError where there is none."""
-        raise OptionError(f"this model has no {kind} of its own; use joint or all")
 
     @abstractmethod
     def start_from(self, base: Layer) -> None:

@@ -13,6 +13,7 @@ from layered.recipes import Strict, faults
 if TYPE_CHECKING:
     from torch import nn
 
+    from layered.base.transforms import TransformLayer
     from layered.codec import LayeredCodec
     from layered.layer import Enhancement, Layer
 
@@ -25,6 +26,19 @@ class TransformSpec(Strict):
     name: str = "mean-scale"
     N: int = Field(default=128, ge=3, le=1024)
     M: int = Field(default=192, ge=3, le=1024)
+
+
+class GcSpec(Strict):
+    """Global generative compression, see `layered.base.gc.Gc`; by default as in the paper, but for the coding."""
+
+    name: Literal["gc"]
+    width: int = Field(default=960, ge=16, le=4096)
+    channels: int = Field(default=8, ge=1, le=256)
+    blocks: int = Field(default=9, ge=0, le=64)
+    centres: tuple[float, ...] = (-2, -1, 0, 1, 2)
+    entropy: str = "checkerboard"
+    norm: str = "instance"
+    noise: int = Field(default=0, ge=0, le=1024)
 
 
 class EnhancementSpec(Strict):
@@ -62,20 +76,33 @@ class CodecSpec(Strict):
     weights and its lambda along; a built codec's own specification never holds such a name.
     """
 
-    base: TransformSpec | str = TransformSpec()
+    base: TransformSpec | GcSpec | str = TransformSpec()
     enhancement: EnhancementSpec | MeiSpec | None = None
     lambdas: tuple[float, ...] = (0.0067,)
 
+    @field_validator("base", mode="before")
+    @classmethod
+    def _base_by_name(cls, value: Any) -> Any:
+        return _by_name(value, _SPECS, TransformSpec)
+
     @field_validator("enhancement", mode="before")
     @classmethod
-    def _by_name(cls, value: Any) -> Any:
-        """So that a fault is told of the kind that was meant, not of both."""
-        if not isinstance(value, dict):
-            return value
-        try:
-            return (MeiSpec if value.get("name") == "mei" else EnhancementSpec).model_validate(value)
-        except ValidationError as error:
-            raise ValueError(faults(error)) from None
+    def _enhancement_by_name(cls, value: Any) -> Any:
+        return _by_name(value, {"mei": MeiSpec}, EnhancementSpec)
+
+
+_SPECS: dict[str, type[Strict]] = {"gc": GcSpec}
+"""Base layers whose options are others than a width and a number of channels."""
+
+
+def _by_name(value: Any, named: Mapping[str, type[Strict]], otherwise: type[Strict]) -> Any:
+    """The specification that a mapping's name asks for, so that a fault is told of the kind that was meant alone."""
+    if not isinstance(value, dict):
+        return value
+    try:
+        return named.get(str(value.get("name")), otherwise).model_validate(value)
+    except ValidationError as error:
+        raise ValueError(faults(error)) from None
 
 
 def _mean_scale(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
@@ -96,10 +123,18 @@ def _aedc(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
     return Aedc(spec.N, spec.M, lambdas)
 
 
-BASE_LAYERS: dict[str, Callable[[TransformSpec, tuple[float, ...]], Layer]] = {
+def _gc(spec: GcSpec, lambdas: tuple[float, ...]) -> Layer:
+    from layered.base.gc import Gc
+
+    options = spec.model_dump(exclude={"name"})
+    return Gc(**options, lambdas=lambdas)
+
+
+BASE_LAYERS: dict[str, Callable[[Any, tuple[float, ...]], Layer]] = {
     "mean-scale": _mean_scale,
     "factorized": _factorized,
     "aedc": _aedc,
+    "gc": _gc,
 }
 
 
@@ -130,11 +165,8 @@ def _enhancement(spec: CodecSpec, base: Layer) -> Enhancement | nn.ModuleList | 
 
         # The predictor first: what is drawn for it, and so what a seed trains, depends on the order.
         predictor = build_predictor(**spec.enhancement.predictor)
-        residual = _layer(spec.enhancement.residual, spec.lambdas)
-        if not isinstance(residual, TransformLayer):
-            name = spec.enhancement.residual.name
-            raise OptionError(f"{name} cannot be a residual module; mean-scale or factorized can")
-        return ResidualEnhancement(predictor, residual)
+        message = "{} cannot be a residual module; mean-scale or factorized can"
+        return ResidualEnhancement(predictor, _coder(spec.enhancement.residual, spec.lambdas, message))
     if spec.enhancement is None:
         return None
     if not isinstance(base, TransformLayer):
@@ -145,7 +177,6 @@ def _enhancement(spec: CodecSpec, base: Layer) -> Enhancement | nn.ModuleList | 
 def _mei_layers(mei: MeiSpec, spec: CodecSpec) -> nn.ModuleList:
     from torch import nn
 
-    from layered.base.transforms import TransformLayer
     from layered.enhancement.mei import MeiEnhancement
 
     assert isinstance(spec.base, TransformSpec)
@@ -153,16 +184,24 @@ def _mei_layers(mei: MeiSpec, spec: CodecSpec) -> nn.ModuleList:
         raise OptionError(f"enhancement mei: coder.M is {mei.coder.M}, but the base layer's M is {spec.base.M}")
     layers, carried = nn.ModuleList(), spec.base.M
     for _ in range(mei.layers):
-        coder = _layer(mei.coder, spec.lambdas)
-        if not isinstance(coder, TransformLayer):
-            raise OptionError(f"enhancement mei: {mei.coder.name!r} cannot be a coder; mean-scale or factorized can")
+        coder = _coder(mei.coder, spec.lambdas, "enhancement mei: {} cannot be a coder; mean-scale or factorized can")
         layer = MeiEnhancement(coder, carried, mei.width)
         layers.append(layer)
         carried = layer.carries
     return layers
 
 
-def _layer(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
+def _coder(spec: TransformSpec, lambdas: tuple[float, ...], message: str) -> TransformLayer:
+    """A layer on CompressAI's transforms.  Raises OptionError with the message, into which the name is put."""
+    from layered.base.transforms import TransformLayer
+
+    layer = None if spec.name in _SPECS else _layer(spec, lambdas)
+    if not isinstance(layer, TransformLayer):
+        raise OptionError(message.format(spec.name))
+    return layer
+
+
+def _layer(spec: TransformSpec | GcSpec, lambdas: tuple[float, ...]) -> Layer:
     if spec.name not in BASE_LAYERS:
         raise OptionError(f"unknown layer {spec.name!r}; choose one of {', '.join(BASE_LAYERS)}")
     return BASE_LAYERS[spec.name](spec, lambdas)

@@ -11,17 +11,15 @@ from compressai.models.utils import conv, deconv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from layered.base.finite import FiniteLayer
 from layered.base.gain import RateGains, lambda_at
-from layered.base.transforms import ceil_div, make_steady, pad_to_stride
+from layered.base.transforms import make_steady, pad_to_stride
 from layered.entropy.alphabet import Centres
-from layered.entropy.payload import check_symbols, join_strings, split_strings
-from layered.entropy.symbols import Checkerboard
-from layered.layer import Coded, Context, Latents, Layer, for_synthesis, in_double, in_order
-from layered.rounding import Rounding
+from layered.entropy.checkerboard import Checkerboard
+from layered.layer import Context, Latents, for_synthesis, in_double, in_order
 
 __all__ = ["Aedc", "importance_mask"]
 
-STRIDE = 8
 LEVELS = 6
 BLOCKS = 15
 """Residual blocks of each transform, as in Mentzer et al., without their further skips, which only scale, and without
@@ -43,7 +41,7 @@ class _Block(nn.Module):
         return x + y
 
 
-class Aedc(Layer):
+class Aedc(FiniteLayer):
     """Base layer of width N with M latent channels at 1/8 of the picture, each one of six learned values.
 
     An importance map, itself a channel of the encoder and scaled by the quality, says how many of a position's channels
@@ -51,6 +49,8 @@ class Aedc(Layer):
     it.  The map is not sent.  In place of the papers' serial context model a checkerboard one is used.  Latents:
     y [B, M, ceil(H/8), ceil(W/8)].
     """
+
+    stride = 8
 
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
         super().__init__()
@@ -73,32 +73,15 @@ class Aedc(Layer):
         make_steady(self)
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
-        y, importance = self.g_a(pad_to_stride(image, STRIDE) - 0.5).split([self.channels, 1], 1)
+        y, importance = self.g_a(pad_to_stride(image, self.stride) - 0.5).split([self.channels, 1], 1)
         share = (lambda_at(self.lambdas, context.quality) / self.lambdas[-1]) ** 0.25
         mask = importance_mask(share * importance.sigmoid(), self.channels)
         return Latents((self.gains.apply_gain(y, context.quality) * mask,))
-
-    def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
-        with torch.autocast(latents.parts[0].device.type, enabled=False):
-            assignments = self.centres.assignments(latents.parts[0].float(), rounding)
-            return Coded(Latents((self.centres.of(assignments),)), self.entropy_model.bits(assignments))
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
         y = self.gains.remove_gain(for_synthesis(latents.parts[0], context), context.quality)
         image = in_double(self.g_s, y) if context.exact else self.g_s(in_order(y)).float()
         return image[..., : context.height, : context.width] + 0.5
-
-    def write(self, latents: Latents, context: Context) -> bytes:
-        symbols = self.centres.symbols(latents.parts[0])[0].to("cpu", torch.int32).numpy()
-        return join_strings((self.entropy_model.write(symbols),), context)
-
-    def read(self, data: bytes, context: Context) -> Latents:
-        stored, (string,) = split_strings(data, 1)
-        height, width = ceil_div(context.height, STRIDE), ceil_div(context.width, STRIDE)
-        values, symbols = self.entropy_model.read(string, height, width)
-        check_symbols(stored, (symbols,), context)
-        chosen = torch.from_numpy(values).long().to(self.centres.values.device)[None]
-        return Latents((self.centres.at(chosen),))
 
 
 def importance_mask(importance: Tensor, channels: int) -> Tensor:

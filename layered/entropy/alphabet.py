@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -31,9 +33,11 @@ class Centres(nn.Module):
 
     def __init__(self, values: Sequence[float], learned: bool = False) -> None:
         super().__init__()
-        start = torch.tensor([float(value) for value in values])
-        if not 2 <= len(start) <= MOST or bool((start[1:] <= start[:-1]).any()) or not bool(start.isfinite().all()):
+        numbers = [float(value) for value in values]
+        rising = all(a < b for a, b in pairwise(numbers))
+        if not 2 <= len(numbers) <= MOST or not rising or not all(map(math.isfinite, numbers)):
             raise OptionError(f"an alphabet has 2 to {MOST} finite values, increasing, got {list(values)}")
+        start = torch.tensor(numbers)
         if learned:
             self.values = nn.Parameter(start)
         else:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from layered.errors import CorruptStream, OptionError
 
-__all__ = ["MAX_SYMBOL", "Tables", "decode_symbols", "encode_symbols"]
+__all__ = ["MAX_SYMBOL", "SerialDecoder", "Tables", "decode_symbols", "encode_symbols"]
 
 MAX_SYMBOL = 2**26  # escape codes of larger ones come near the int32 overflow in which the coder loops
 MIN_COUNT = 3  # the coder's buffer has one word per symbol, and its state alone takes up to three
@@ -130,6 +130,26 @@ def decode_symbols(data: bytes, indexes: ArrayLike, tables: Tables) -> NDArray[n
     if _largest(values) > MAX_SYMBOL or _encode(found, listed, tables) != data:
         raise CorruptStream(f"entropy-coded data of {count} symbols is damaged, or has other tables")
     return values
+
+
+class SerialDecoder:
+    """Decodes `count` symbols one after another, where the table of each may depend on those before.
+
+    The caller must encode what came out and compare: damaged data decode to something.  Raises CorruptStream.
+    """
+
+    def __init__(self, data: bytes, count: int) -> None:
+        if len(data) % WORD or not STATE <= len(data) <= 2 * STATE + 8 * count:
+            raise CorruptStream(f"{len(data)} bytes of entropy-coded data cannot be {count} symbols")
+        self._decoder = _coder().RansDecoder()
+        self._decoder.set_stream(bytes(data) + bytes(_padding(count, len(data))))
+
+    def next(self, table: Tables) -> int:
+        """The next symbol, under the only distribution of `table`.  Raises CorruptStream for an escape."""
+        (value,) = self._decoder.decode_stream([0], table.cdfs, table.lengths, table.offsets)
+        if not 0 <= value - table.offsets[0] < table.lengths[0] - 2:
+            raise CorruptStream("entropy-coded data hold symbols that are not of the alphabet")
+        return int(value)
 
 
 def _encode(values: list[int], rows: list[int], tables: Tables) -> bytes:

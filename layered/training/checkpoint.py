@@ -28,7 +28,10 @@ _FREE = {
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands: index of the phase, steps done in it, seconds and lines logged in all, pictures, tensors."""
+    """Where a run stands: index of the phase, steps done in it, seconds and lines logged in all, pictures, tensors.
+
+    critic: the discriminator's weights, where a phase has trained one.
+    """
 
     phase: int
     step: int
@@ -37,6 +40,7 @@ class RunState:
     pictures: str
     model: dict[str, torch.Tensor]
     optimiser: dict[str, Any] | None
+    critic: dict[str, torch.Tensor] | None = None
 
 
 def save_state(path: Path, recipe: TrainingRecipe, state: RunState) -> None:

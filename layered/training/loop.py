@@ -16,12 +16,14 @@ from torch import Tensor
 from layered.base.transforms import load_resized, rebuild_tables
 from layered.codec import LayeredCodec
 from layered.errors import LayeredError, RecipeError
+from layered.image import save_image
 from layered.spec import build
 from layered.training.checkpoint import RunState, load_state, save_state, take_start
 from layered.training.curves import Curves
 from layered.training.data import CropSource, digest_of_pictures, load_folder
+from layered.training.descent import Descent, build_descent
 from layered.training.interrupt import Deferred
-from layered.training.phases import Objective, draw_step, largest_crop, learning_rate, prepare
+from layered.training.phases import draw_step, largest_crop, learning_rate, prepare
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
 from layered.weights.store import save_codec
 
@@ -79,14 +81,15 @@ class Run:
                 self.source.require(largest_crop(phase), phase.name)
         state = load_state(out / "state.pt", recipe, self.pictures)
         self.seconds = 0.0
-        self.first, self.step, self.optimiser_state = 0, 0, None
+        self.first, self.step = 0, 0
+        self.descent_state: dict[str, Any] | None = None
+        self.critic: dict[str, Tensor] | None = None
         if state is None:
             take_start(self.codec, recipe)
         else:
             load_resized(self.codec, state.model)
             self.seconds, self.first, self.step = state.seconds, state.phase, state.step
-            self.optimiser_state = state.optimiser
-
+            self.descent_state, self.critic = state.optimiser, state.critic
         self._require_agreement()
         if self.fabric.is_global_zero:
             self.log.cut(0 if state is None else state.logged)
@@ -118,18 +121,14 @@ class Run:
         start, self.step = self.step, 0
         if start == 0:
             prepare(self.codec, phase, self.source, self.recipe.seed)
-        objective = Objective(self.codec, phase)
-        optimiser = torch.optim.Adam(objective.trained(), lr=phase.lr, fused=True)
-        if start and self.optimiser_state is not None:
-            optimiser.load_state_dict(self.optimiser_state)
-        self.optimiser_state = None
-        objective.train()
-        module, wrapped = self.fabric.setup(objective, optimiser)
+        held = self.descent_state if start else None
+        descent = build_descent(self.fabric, self.codec, phase, self.recipe.seed, held, self.critic)
+        self.descent_state = None
         bar = progress.add_task(phase.name, total=phase.steps, completed=start, last="")
         began, saved, before = time.monotonic(), time.monotonic(), self.seconds
         with Deferred() as interrupt:
             for step in range(start, phase.steps):
-                log = self._descend(module, wrapped, objective, phase, step)
+                log = self._descend(descent, phase, step)
                 done = step + 1
                 if not math.isfinite(log["loss"]):
                     raise LayeredError(f"phase {phase.name!r}: the loss of step {done} is not finite; lower its lr")
@@ -137,28 +136,27 @@ class Run:
                 progress.update(bar, completed=done, last=_short(log))
                 if (done % self.recipe.log_every == 0 or done == phase.steps) and self.fabric.is_global_zero:
                     self.log.add({"phase": phase.name, "step": done, "seconds": round(self.seconds, 1), **log})
+                if (sheet := descent.sheet(done)) is not None and self.fabric.is_global_zero:
+                    (self.out / "sheets").mkdir(exist_ok=True)
+                    save_image(sheet, self.out / "sheets" / f"{phase.name}-{done:06d}.png")
                 stop = self._agreed(interrupt.pending)
                 if stop or time.monotonic() - saved > self.recipe.checkpoint_seconds:
-                    self._save(index, done, optimiser)
+                    self.critic = descent.critic() or self.critic
+                    self._save(index, done, descent.state())
                     saved = time.monotonic()
                 if stop:
                     self.fabric.barrier()  # a launcher kills all processes once it sees one of them end
                     interrupt.deliver(stop)
-        for module in objective.trained_modules():
+        for module in descent.trained_modules():
             rebuild_tables(module)
+        self.critic = descent.critic() or self.critic
         self._save(index + 1, 0, None)
 
-    def _descend(self, module: Any, wrapped: Any, objective: Objective, phase: Phase, step: int) -> dict[str, float]:
+    def _descend(self, descent: Descent, phase: Phase, step: int) -> dict[str, float]:
         share = (self.fabric.global_rank, self.fabric.world_size)
         draw = draw_step(phase, self.source, self.codec.quality_range, self.recipe.seed, step, share)
-        for group in wrapped.param_groups:
-            group["lr"] = learning_rate(phase, step)
-        loss, means = module(draw)
-        wrapped.zero_grad()
-        self.fabric.backward(loss)
-        torch.nn.utils.clip_grad_norm_(objective.trained(), phase.clip)
-        wrapped.step()
-        return objective.told(draw, self._means({"loss": loss.detach(), **means}))
+        means = descent.step(draw, learning_rate(phase, step))
+        return descent.told(draw, self._means(means))
 
     def _means(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """Means over one process's samples -> means over the global batch; all hold equally many."""
@@ -185,11 +183,11 @@ class Run:
         assert isinstance(gathered, Tensor)
         return gathered.view(-1, len(values))
 
-    def _save(self, phase: int, step: int, optimiser: torch.optim.Optimizer | None) -> None:
+    def _save(self, phase: int, step: int, descent: dict[str, Any] | None) -> None:
         if self.fabric.is_global_zero:
-            held = optimiser.state_dict() if optimiser is not None else None
             where = (phase, step, self.seconds, self.log.lines, self.pictures)
-            save_state(self.out / "state.pt", self.recipe, RunState(*where, self.codec.state_dict(), held))
+            state = RunState(*where, self.codec.state_dict(), descent, self.critic)
+            save_state(self.out / "state.pt", self.recipe, state)
 
     def _budget(self) -> dict[str, Any]:
         phases = [p for p in self.recipe.phases if not self.recipe.only or p.name in self.recipe.only]

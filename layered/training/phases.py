@@ -21,7 +21,7 @@ from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
 
-__all__ = ["Draw", "Objective", "draw_step", "largest_crop", "learning_rate", "prepare"]
+__all__ = ["Draw", "Objective", "draw_step", "largest_crop", "learning_rate", "prepare", "trained_parts"]
 
 
 class Draw:
@@ -87,7 +87,7 @@ class Objective(nn.Module):
 
     def __init__(self, codec: LayeredCodec, phase: Phase) -> None:
         super().__init__()
-        self._parts = _parts(codec, phase)
+        self._parts = trained_parts(codec, phase)
         if phase.kind == "residual":
             codec = LayeredCodec(codec.spec, codec.base, ResidualEnhancement(Bicubic(), _residual(codec)))
         self.codec = codec
@@ -140,14 +140,16 @@ class Objective(nn.Module):
         return F.l1_loss(predictor(lower, side, side).float(), draw.crops), {}
 
 
-def _parts(codec: LayeredCodec, phase: Phase) -> tuple[nn.Module, ...]:
+def trained_parts(codec: LayeredCodec, phase: Phase) -> tuple[nn.Module, ...]:
     """The modules that a phase trains.  Raises RecipeError where the codec or the phase's scales do not suit it."""
-    alone, layers = phase.kind in ("base", "predictor"), len(phase.scales) - 1
+    alone, layers = phase.kind in ("base", "predictor", "adversarial"), len(phase.scales) - 1
     if alone and layers:
         raise RecipeError(f"phase {phase.name!r} takes one scale range, not {len(phase.scales)}")
-    if phase.kind == "base":
+    if phase.kind == "base" or (phase.kind == "adversarial" and phase.adversarial.trains == "all"):
         return (codec.base,)
     try:
+        if phase.kind == "adversarial":
+            return (codec.base.part("generator"),)
         codec.layer(max(1, layers))
         if phase.kind in ("residual", "predictor"):
             pieces = tuple(upper.part(phase.kind) for upper in codec.uppers)

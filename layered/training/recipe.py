@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from layered.adversarial.settings import AdversarialSettings
 from layered.recipes import Strict, check, read
 from layered.spec import CodecSpec
 
@@ -27,15 +28,16 @@ class Phase(Strict):
 
     kind: `base` (rate and distortion of the base layer), `residual` (of all enhancement layers, on bicubic
     prediction), `predictor` (L1 of the prediction from a clean downscaled picture), `joint` (all that the
-    enhancement layers are made of), `all` (the base layer with them).  patch: side of the crops at full scale.
-    scales: base layer's scale ranges first, one (low, high) a layer, relative to the patch; drawn anew for each
-    batch.  The learning rate follows `schedule`: constant, cosine to zero, or multiplied by `decay` every
-    `decay_every` steps.  init: initialisation of the transforms that this phase trains, by name; `base` lets the
-    enhancement layers begin with the base layer's weights.  clip: largest norm of the gradient.
+    enhancement layers are made of), `all` (the base layer with them), `adversarial` (the base layer against a
+    discriminator, by the settings of that name).  patch: side of the crops at full scale.  scales: base layer's
+    scale ranges first, one (low, high) a layer, relative to the patch; drawn anew for each batch.  The learning
+    rate follows `schedule`: constant, cosine to zero, or multiplied by `decay` every `decay_every` steps.  init:
+    initialisation of the transforms that this phase trains, by name; `base` lets the enhancement layers begin with
+    the base layer's weights.  clip: largest norm of the gradient.
     """
 
     name: str
-    kind: Literal["base", "residual", "predictor", "joint", "all"]
+    kind: Literal["base", "residual", "predictor", "joint", "all", "adversarial"]
     steps: int = Field(ge=1)
     batch: int = Field(default=8, ge=1)
     patch: int = Field(default=128, ge=16)
@@ -46,6 +48,7 @@ class Phase(Strict):
     decay_every: int = Field(default=1000, ge=1)
     clip: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
+    adversarial: AdversarialSettings = AdversarialSettings()
 
     @field_validator("scales")
     @classmethod

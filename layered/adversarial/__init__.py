@@ -1,0 +1,1 @@
+"""Adversarial training: discriminators, losses, and the two alternating descents."""

@@ -1,0 +1,100 @@
+"""Global generative compression (GC): a finite alphabet at 1/16 of the picture and a generator of many parameters.
+
+Source: Agustsson et al., "Generative Adversarial Networks for Extreme Learned Image Compression" (ICCV 2019).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from layered.base.blocks import Conv, ResidualBlock, Upsampling, block
+from layered.base.finite import FiniteLayer
+from layered.base.transforms import pad_to_stride
+from layered.entropy.alphabet import Centres
+from layered.entropy.models import build_symbol_model
+from layered.errors import OptionError
+from layered.layer import Context, Latents, for_synthesis, in_double, in_order
+
+__all__ = ["Gc", "generator", "image_encoder"]
+
+def image_encoder(width: int, channels: int, norm: str, inputs: int = 3, halvings: int = 4) -> nn.Sequential:
+    """c7s1-w/16, d w/8, ... d w, c3s1-C: picture -> code, each d halving the sides; `width` is that of four."""
+    widths = [width >> (4 - k) for k in range(halvings + 1)]
+    downs = [block(a, b, 3, norm, stride=2) for a, b in pairwise(widths)]
+    last = Conv(widths[-1], channels, 3)
+    # Behind a ReLU this gives codes of variance 1, which reach all of the papers' centres -2 to 2.
+    nn.init.kaiming_normal_(last.conv.weight)
+    return nn.Sequential(block(inputs, widths[0], 7, norm), *downs, last)
+
+
+def generator(width: int, channels: int, blocks: int, norm: str) -> nn.Sequential:
+    """c3s1-w, so many R w, u w/2, ... u w/16, c7s1-3, tanh: code -> picture in [-1, 1], 16 times as large."""
+    widths = [width >> k for k in range(5)]
+    middle = [ResidualBlock(width, norm) for _ in range(blocks)]
+    ups = [Upsampling(a, b, norm) for a, b in pairwise(widths)]
+    return nn.Sequential(block(channels, width, 3, norm), *middle, *ups, Conv(widths[-1], 3, 7), nn.Tanh())
+
+
+class Gc(FiniteLayer):
+    """Base layer whose latents take a few values, w [B, C, ceil(H/16), ceil(W/16)].
+
+    width: of the widest layers, a multiple of 16; 960 in the paper.  channels: C.  blocks: residual ones; 9 in the
+    paper.  centres: the alphabet; -2 to 2 in the paper.  entropy: how symbols are coded, a name of
+    `layered.entropy.symbols`; the paper has `histogram`.  norm: `instance` in the paper.  noise: channels of Gaussian
+    noise beside the code at the generator, drawn anew for every code but alike at both ends.  The encoder's output is
+    bounded by tanh at half a step beyond the outermost centres, where the soft quantiser's gradient still lives.
+    The rate does not depend on the quality, which is there for layers above.
+    """
+
+    stride = 16
+
+    def __init__(
+        self,
+        width: int,
+        channels: int,
+        blocks: int,
+        centres: Sequence[float] = (-2, -1, 0, 1, 2),
+        entropy: str = "checkerboard",
+        norm: str = "instance",
+        noise: int = 0,
+        lambdas: Sequence[float] = (0.0002,),
+    ) -> None:
+        super().__init__()
+        if width % 16:
+            raise OptionError(f"the width of gc is a multiple of 16, got {width}")
+        self.encoder = image_encoder(width, channels, norm)
+        self.generator = generator(width, channels + noise, blocks, norm)
+        self.centres = Centres(centres)
+        self.entropy_model = build_symbol_model(entropy, channels, len(centres))
+        self.noise = noise
+        self.lambdas = tuple(lambdas)
+        spread = (centres[-1] - centres[0]) / (len(centres) - 1)
+        self.middle, self.bound = (centres[0] + centres[-1]) / 2, (centres[-1] - centres[0] + spread) / 2
+
+    def analyse(self, image: Tensor, context: Context) -> Latents:
+        w = self.encoder(2 * pad_to_stride(image, self.stride) - 1).float()
+        return Latents((self.middle + self.bound * torch.tanh((w - self.middle) / self.bound),))
+
+    def synthesise(self, latents: Latents, context: Context) -> Tensor:
+        code = for_synthesis(self._with_noise(latents.parts[0]), context)
+        made = in_double(self.generator, code) if context.exact else self.generator(in_order(code)).float()
+        return (made[..., : context.height, : context.width] + 1) / 2
+
+    def part(self, kind: str) -> nn.Module:
+        return self.generator if kind == "generator" else super().part(kind)
+
+    def _with_noise(self, code: Tensor) -> Tensor:
+        """The code and, beside it, noise that the code itself is the seed of."""
+        if not self.noise:
+            return code
+        drawn = []
+        for symbols in self.centres.symbols(code.detach()).to("cpu", torch.uint8).numpy():
+            rng = np.random.Generator(np.random.PCG64(zlib.crc32(symbols.tobytes())))
+            drawn.append(rng.standard_normal((self.noise, *symbols.shape[1:]), np.float32))
+        return torch.cat([code, torch.from_numpy(np.stack(drawn)).to(code.device, code.dtype)], 1)

@@ -1,0 +1,127 @@
+"""Adversarial training: both sides move, a killed run goes on as if it had not been, bad settings are told."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from layered.adversarial import descent
+from layered.errors import RecipeError
+from layered.image import load_image, save_image
+from layered.training import loop
+from layered.training.loop import train
+from layered.training.phases import draw_step
+from layered.training.recipe import TrainingRecipe
+from layered.weights.store import load
+from tests.conftest import smooth_picture
+
+ADVERSARIAL = {"critic": {"scales": 2, "width": 4}, "sheets": 3}
+
+
+def recipe(folder: Path, *phases: dict[str, Any], base: str = "gc", **settings: Any) -> TrainingRecipe:
+    (folder / "pictures").mkdir(exist_ok=True)
+    save_image(smooth_picture(48, 48), folder / "pictures" / "a.png")
+    layer = {"name": "gc", "width": 16, "channels": 2, "blocks": 1} if base == "gc" else {"name": base, "N": 8, "M": 8}
+    common = {"patch": 32, "batch": 2, "lr": 1e-3}
+    return TrainingRecipe.model_validate({
+        "name": "tiny", "model": {"base": layer, "lambdas": (0.0002,)}, "data": {"folder": str(folder / "pictures")},
+        "phases": [common | phase for phase in phases], "threads": 1, "log_every": 1, **settings,
+    })  # fmt: skip
+
+
+def gan(name: str = "gan", steps: int = 4, **settings: Any) -> dict[str, Any]:
+    return {"name": name, "kind": "adversarial", "steps": steps, "adversarial": ADVERSARIAL | settings}
+
+
+BASE = {"name": "base", "kind": "base", "steps": 2}
+
+
+def logged(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "curves.jsonl").read_text().splitlines()]
+
+
+def test_every_loss_is_logged_apart_and_stays_finite(tmp_path: Path) -> None:
+    train(recipe(tmp_path, BASE, gan(rate=0.5)), tmp_path / "run")
+    lines = [line for line in logged(tmp_path / "run") if line["phase"] == "gan"]
+    assert len(lines) == 4
+    for line in lines:
+        assert {"loss", "critic", "verdict", "matching", "perceptual", "bpp", "psnr"} <= line.keys()
+        assert all(math.isfinite(value) for name, value in line.items() if name != "phase")
+
+
+def test_sheets_show_originals_above_what_became_of_them(tmp_path: Path) -> None:
+    train(recipe(tmp_path, gan(steps=4)), tmp_path / "run")
+    names = sorted(path.name for path in (tmp_path / "run" / "sheets").iterdir())
+    assert names == ["gan-000003.png", "gan-000004.png"]
+    assert load_image(tmp_path / "run" / "sheets" / names[0]).shape == (64, 64, 3)
+
+
+def test_training_the_generator_alone_leaves_codes_and_rate_as_they_were(tmp_path: Path) -> None:
+    before = load(train(recipe(tmp_path, BASE), tmp_path / "before")).state_dict()
+    after = load(train(recipe(tmp_path, BASE, gan(trains="generator")), tmp_path / "after")).state_dict()
+    moved = {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"generator"}
+    whole = load(train(recipe(tmp_path, BASE, gan(rate=1.0)), tmp_path / "whole")).state_dict()
+    assert {"generator", "encoder", "entropy_model"} <= {
+        name.split(".")[1] for name in before if not torch.equal(before[name], whole[name])
+    }
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_run_that_stops_goes_on_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    wanted = recipe(tmp_path, BASE, gan("one", 2), gan("two", 2, fixed_statistics=True), checkpoint_seconds=1e-9)
+    whole = load(train(wanted, tmp_path / "whole")).state_dict()
+    inner, calls = draw_step, 0
+
+    def stopping(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == stop + 1:
+            raise SystemError("killed")
+        return inner(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "draw_step", stopping)
+        with pytest.raises(SystemError):
+            train(wanted, tmp_path / "pieces")
+    pieces = load(train(wanted, tmp_path / "pieces")).state_dict()
+    assert all(torch.equal(whole[name], pieces[name]) for name in whole)
+    assert [line["loss"] for line in logged(tmp_path / "whole")] == [
+        line["loss"] for line in logged(tmp_path / "pieces")
+    ]
+
+
+def test_the_discriminator_is_kept_from_phase_to_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    inner = descent.AdversarialDescent.__init__
+
+    def noting(self: Any, fabric: Any, codec: Any, phase: Any, seed: int, state: Any, critic: Any) -> None:
+        seen.append(critic)
+        inner(self, fabric, codec, phase, seed, state, critic)
+
+    monkeypatch.setattr(descent.AdversarialDescent, "__init__", noting)
+    train(recipe(tmp_path, gan("one", 2), gan("two", 1)), tmp_path / "run")
+    assert seen[0] is None and isinstance(seen[1], dict)
+
+
+def test_fixed_statistics_stay_fixed_in_the_weights(tmp_path: Path) -> None:
+    phases = gan("one", 2), gan("two", 1, fixed_statistics=True)
+    state = load(train(recipe(tmp_path, *phases), tmp_path / "run")).state_dict()
+    assert all(bool(value) for name, value in state.items() if name.endswith("fixed"))
+
+
+def test_what_cannot_be_trained_so_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"phase 'gan'.*no generator of its own"):
+        train(recipe(tmp_path, gan(trains="generator"), base="mean-scale"), tmp_path / "a")
+    other = gan("two", 1, critic={"scales": 1, "width": 4})
+    with pytest.raises(RecipeError, match="another size"):
+        train(recipe(tmp_path, gan("one", 1), other), tmp_path / "b")
+    with pytest.raises(RecipeError, match="one scale range"):
+        train(recipe(tmp_path, gan() | {"scales": ((0.5, 0.5), (1.0, 1.0))}), tmp_path / "c")
