@@ -109,7 +109,7 @@ def test_odd_widths_are_refused() -> None:
 
 def test_instance_norm_learns_statistics_and_keeps_to_them_once_fixed() -> None:
     norm = InstanceNorm(2, momentum=1.0).train()
-    x = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * 5 + 2
+    x = (torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * 5 + 2).requires_grad_(True)
     own = norm(x)
     assert torch.allclose(own.mean((2, 3)), torch.zeros(3, 2), atol=1e-5)
     assert torch.allclose(own.var((2, 3), correction=0), torch.ones(3, 2), atol=1e-3)
