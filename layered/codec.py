@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from layered import stream
 from layered.errors import CorruptStream, LayeredError, OptionError, UnsupportedVersion
+from layered.guide import Guide
 from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
 from layered.layer import Context, Enhancement, Layer
 from layered.rounding import Hard, Rounding
@@ -107,6 +108,7 @@ class LayeredCodec(nn.Module):
         exact: bool = False,
         verify: bool = True,
         limits: stream.Limits = LIMITS,
+        guide: Guide | None = None,
     ) -> bytes:
         """Picture [H, W, 3] uint8 -> one stream holding a layer for each scale, base first.
 
@@ -114,6 +116,7 @@ class LayeredCodec(nn.Module):
         `quality_range`; the middle of it by default.  exact: float64 synthesis, so that every machine decodes
         the same pictures.  verify: decode the stream and compare before returning it; without `exact` one
         level at fewer than 0.1% of the samples passes, since libraries may round otherwise on a busy machine.
+        guide: of the picture at full size, for base layers that code a label map.
         Raises OptionError; LimitExceeded; LayeredError when the verification fails.
         """
         check_image(image)
@@ -127,7 +130,8 @@ class LayeredCodec(nn.Module):
         carried: Tensor | None = None
         seal = 0
         for k, (w, h) in enumerate(layer_sizes(width, height, scales)):
-            context = Context(h, w, qualities[k], lower, exact, seal, carried)
+            told = guide.at(h, w) if guide is not None else None
+            context = Context(h, w, qualities[k], lower, exact, seal, carried, told)
             layer = self.layer(k)
             original = to_tensor(resize8(image, w, h), self.device)
             latents = layer.code(layer.analyse(original, context), context, Hard()).latents

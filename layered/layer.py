@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from layered.errors import OptionError
+from layered.guide import Guide
 from layered.rounding import Rounding
 
 __all__ = ["Coded", "Context", "Enhancement", "Latents", "Layer", "for_synthesis", "in_double", "in_order"]
@@ -23,6 +24,7 @@ class Context:
     height, width: the layer's size in pixels.  quality: real, in the layer's `quality_range`.
     lower: the reconstruction of the layer below, [B, 3, h, w] in [0, 1]; None for a base layer.
     carried: what the layer below hands on besides it, see `Layer.carry`.
+    guide: what the encoder, and it alone, was told of the picture.
     exact: synthesis and prediction run in float64, so that pictures are the same on every machine.
     seal: CRC32 over the payloads of the layers below, which this layer's own checksum takes in.
     """
@@ -34,6 +36,7 @@ class Context:
     exact: bool = False
     seal: int = 0
     carried: Tensor | None = None
+    guide: Guide | None = None
     _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: str, make: Callable[[], Tensor]) -> Tensor:
@@ -99,6 +102,10 @@ class Layer(nn.Module, ABC):
 
     def carry(self, latents: Latents, context: Context) -> Tensor | None:
         """What a layer above may start from besides the picture; of most layers nothing."""
+        return None
+
+    def fidelity(self, latents: Latents, context: Context) -> Tensor | None:
+        """Where the picture is meant to be like the original, [B, 1, H, W] in [0, 1]; None: everywhere."""
         return None
 
     def part(self, kind: str) -> nn.Module:

@@ -41,6 +41,19 @@ class GcSpec(Strict):
     noise: int = Field(default=0, ge=0, le=1024)
 
 
+class ScSpec(Strict):
+    """Selective generative compression, see `layered.base.sc.Sc`.  classes: the names of what label maps number."""
+
+    name: Literal["sc"]
+    classes: tuple[str, ...] = Field(min_length=1, max_length=256)
+    width: int = Field(default=960, ge=16, le=4096)
+    channels: int = Field(default=8, ge=1, le=256)
+    blocks: int = Field(default=9, ge=0, le=64)
+    centres: tuple[float, ...] = (-2, -1, 0, 1, 2)
+    entropy: str = "static"
+    norm: str = "instance"
+
+
 class EnhancementSpec(Strict):
     """COMPASS enhancement: a predictor by name with its options, and the residual module."""
 
@@ -76,7 +89,7 @@ class CodecSpec(Strict):
     weights and its lambda along; a built codec's own specification never holds such a name.
     """
 
-    base: TransformSpec | GcSpec | str = TransformSpec()
+    base: TransformSpec | GcSpec | ScSpec | str = TransformSpec()
     enhancement: EnhancementSpec | MeiSpec | None = None
     lambdas: tuple[float, ...] = (0.0067,)
 
@@ -91,7 +104,7 @@ class CodecSpec(Strict):
         return _by_name(value, {"mei": MeiSpec}, EnhancementSpec)
 
 
-_SPECS: dict[str, type[Strict]] = {"gc": GcSpec}
+_SPECS: dict[str, type[Strict]] = {"gc": GcSpec, "sc": ScSpec}
 """Base layers whose options are others than a width and a number of channels."""
 
 
@@ -130,11 +143,19 @@ def _gc(spec: GcSpec, lambdas: tuple[float, ...]) -> Layer:
     return Gc(**options, lambdas=lambdas)
 
 
+def _sc(spec: ScSpec, lambdas: tuple[float, ...]) -> Layer:
+    from layered.base.sc import Sc
+
+    options = spec.model_dump(exclude={"name", "classes"})
+    return Sc(**options, classes=len(spec.classes), lambdas=lambdas)
+
+
 BASE_LAYERS: dict[str, Callable[[Any, tuple[float, ...]], Layer]] = {
     "mean-scale": _mean_scale,
     "factorized": _factorized,
     "aedc": _aedc,
     "gc": _gc,
+    "sc": _sc,
 }
 
 
@@ -201,7 +222,7 @@ def _coder(spec: TransformSpec, lambdas: tuple[float, ...], message: str) -> Tra
     return layer
 
 
-def _layer(spec: TransformSpec | GcSpec, lambdas: tuple[float, ...]) -> Layer:
+def _layer(spec: TransformSpec | GcSpec | ScSpec, lambdas: tuple[float, ...]) -> Layer:
     if spec.name not in BASE_LAYERS:
         raise OptionError(f"unknown layer {spec.name!r}; choose one of {', '.join(BASE_LAYERS)}")
     return BASE_LAYERS[spec.name](spec, lambdas)

@@ -21,16 +21,28 @@ from layered.entropy.models import build_symbol_model
 from layered.errors import OptionError
 from layered.layer import Context, Latents, for_synthesis, in_double, in_order
 
-__all__ = ["Gc", "generator", "image_encoder"]
+__all__ = ["Gc", "bounded", "downsampling", "generator", "image_encoder"]
 
-def image_encoder(width: int, channels: int, norm: str, inputs: int = 3, halvings: int = 4) -> nn.Sequential:
-    """c7s1-w/16, d w/8, ... d w, c3s1-C: picture -> code, each d halving the sides; `width` is that of four."""
+def downsampling(width: int, norm: str, inputs: int = 3, halvings: int = 4) -> nn.Sequential:
+    """c7s1-w/16, d w/8, ..., each d halving the sides: 16 >> (4 - halvings) times smaller; `width` is that of four."""
     widths = [width >> (4 - k) for k in range(halvings + 1)]
     downs = [block(a, b, 3, norm, stride=2) for a, b in pairwise(widths)]
-    last = Conv(widths[-1], channels, 3)
+    return nn.Sequential(block(inputs, widths[0], 7, norm), *downs)
+
+
+def image_encoder(width: int, channels: int, norm: str, halvings: int = 4) -> nn.Sequential:
+    """Downsampling, then c3s1-C: picture -> code before its bound."""
+    last = Conv(width >> (4 - halvings), channels, 3)
     # Behind a ReLU this gives codes of variance 1, which reach all of the papers' centres -2 to 2.
     nn.init.kaiming_normal_(last.conv.weight)
-    return nn.Sequential(block(inputs, widths[0], 7, norm), *downs, last)
+    return nn.Sequential(*downsampling(width, norm, halvings=halvings), last)
+
+
+def bounded(code: Tensor, centres: Centres) -> Tensor:
+    """Codes, by tanh, no more than half a step beyond the outermost centres."""
+    low, high, steps = float(centres.values[0]), float(centres.values[-1]), len(centres) - 1
+    middle, bound = (low + high) / 2, (high - low) / 2 * (steps + 1) / steps
+    return middle + bound * torch.tanh((code - middle) / bound)
 
 
 def generator(width: int, channels: int, blocks: int, norm: str) -> nn.Sequential:
@@ -74,12 +86,9 @@ class Gc(FiniteLayer):
         self.entropy_model = build_symbol_model(entropy, channels, len(centres))
         self.noise = noise
         self.lambdas = tuple(lambdas)
-        spread = (centres[-1] - centres[0]) / (len(centres) - 1)
-        self.middle, self.bound = (centres[0] + centres[-1]) / 2, (centres[-1] - centres[0] + spread) / 2
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
-        w = self.encoder(2 * pad_to_stride(image, self.stride) - 1).float()
-        return Latents((self.middle + self.bound * torch.tanh((w - self.middle) / self.bound),))
+        return Latents((bounded(self.encoder(2 * pad_to_stride(image, self.stride) - 1).float(), self.centres),))
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
         code = for_synthesis(self._with_noise(latents.parts[0]), context)

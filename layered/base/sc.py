@@ -1,0 +1,141 @@
+"""Selective generative compression (SC): a label map for the whole picture, and codes only where it is to be kept.
+
+Source: Agustsson et al. (ICCV 2019, section 3.3).  The file formats of label map and heatmap are ours, see
+`layered.entropy.contours`; so is the heatmap as a further input behind the codes, for zero is a code as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layered.base.blocks import block
+from layered.base.finite import FiniteLayer
+from layered.base.gc import bounded, downsampling, generator, image_encoder
+from layered.base.transforms import ceil_div, pad_to_stride
+from layered.entropy.alphabet import Centres
+from layered.entropy.contours import decode_labels, encode_labels
+from layered.entropy.models import build_symbol_model
+from layered.entropy.payload import check_symbols, join_strings, split_strings
+from layered.entropy.prior import Symbols
+from layered.errors import CorruptStream, LimitExceeded, OptionError
+from layered.layer import Coded, Context, Latents, for_synthesis, in_double, in_order
+from layered.rounding import Rounding
+
+__all__ = ["Sc"]
+
+COARSE = 16  # pixels of the generator's input; codes have half of it
+MOST_PIXELS = 2**21
+"""Of a label map: boundaries are followed in Python, some 2 seconds for half a megapixel."""
+
+
+class Sc(FiniteLayer):
+    """Base layer of a label map and of codes [B, C, 2*ceil(H/16), 2*ceil(W/16)] that count where the heatmap is 1.
+
+    The options are those of `layered.base.gc.Gc`.  classes: how many there are.  The encoder needs the context's guide.
+    Latents: codes, heatmap [B, 1, ...] of zeros and ones, and labels [B, 1, H, W]; only codes are continuous, and the
+    ideal bits are theirs alone.
+    """
+
+    stride = 8
+
+    def __init__(
+        self,
+        width: int,
+        channels: int,
+        blocks: int,
+        classes: int,
+        centres: Sequence[float] = (-2, -1, 0, 1, 2),
+        entropy: str = "static",
+        norm: str = "instance",
+        lambdas: Sequence[float] = (0.0002,),
+    ) -> None:
+        super().__init__()
+        if width % 16:
+            raise OptionError(f"the width of sc is a multiple of 16, got {width}")
+        self.classes, self.channels = classes, channels
+        self.features = downsampling(width, norm, inputs=classes)
+        self.encoder = image_encoder(width, channels, norm, halvings=3)
+        self.branch = nn.Sequential(
+            block(channels + 1, width // 2, 3, norm), block(width // 2, width, 3, norm, stride=2)
+        )
+        self.generator = generator(width, 2 * width, blocks, norm)
+        self.centres = Centres(centres)
+        self.entropy_model = build_symbol_model(entropy, channels, len(centres))
+        self.lambdas = tuple(lambdas)
+
+    def analyse(self, image: Tensor, context: Context) -> Latents:
+        if context.guide is None:
+            raise OptionError("sc codes a label map: give one with the picture")
+        labels, kept = context.guide.labels, context.guide.preserved
+        if labels.shape[-2:] != image.shape[-2:]:
+            raise OptionError(f"a label map of {labels.shape[2]}x{labels.shape[1]} is not of this picture")
+        if (highest := int(labels.max())) >= self.classes:
+            raise OptionError(f"the label map has class {highest}, these weights know 0 to {self.classes - 1}")
+        if labels.shape[-1] * labels.shape[-2] > MOST_PIXELS:
+            raise LimitExceeded(f"label maps are coded up to {MOST_PIXELS} pixels; use a smaller scale")
+        w = bounded(self.encoder(2 * pad_to_stride(image, COARSE) - 1).float(), self.centres)
+        heatmap = F.max_pool2d(pad_to_stride(kept[:, None].float(), COARSE), self.stride).to(w.device)
+        return Latents((w * heatmap, heatmap, labels[:, None].to(w.device, torch.float32)))
+
+    def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
+        w, heatmap, labels = latents.parts
+        with torch.autocast(w.device.type, enabled=False):
+            assignments = self.centres.assignments(w.float(), rounding)
+            bits = [self._bits(one, mask[0] > 0) for one, mask in zip(assignments, heatmap, strict=True)]
+            return Coded(Latents((self.centres.of(assignments) * heatmap, heatmap, labels)), torch.stack(bits))
+
+    def synthesise(self, latents: Latents, context: Context) -> Tensor:
+        w, heatmap = (for_synthesis(part, context) for part in latents.parts[:2])
+        classes = torch.arange(self.classes, device=w.device)[None, :, None, None]
+        known = (pad_to_stride(latents.parts[2], COARSE) == classes).to(w.dtype)
+
+        def run(module: nn.Module, x: Tensor) -> Tensor:
+            made: Tensor = in_double(module, x) if context.exact else module(in_order(x))
+            return made
+
+        together = torch.cat([run(self.features, known), run(self.branch, torch.cat([w, heatmap], 1))], 1)
+        picture = run(self.generator, together)
+        picture = picture if context.exact else picture.float()
+        return (picture[..., : context.height, : context.width] + 1) / 2
+
+    def fidelity(self, latents: Latents, context: Context) -> Tensor:
+        kept = F.interpolate(latents.parts[1], scale_factor=self.stride, mode="nearest")
+        return kept[..., : context.height, : context.width]
+
+    def write(self, latents: Latents, context: Context) -> bytes:
+        w, heatmap, labels = (part[0].cpu() for part in latents.parts)
+        maps = [part[0].to(torch.uint8).numpy() for part in (labels, heatmap)]
+        symbols = self.centres.symbols(w[:, maps[1] > 0]).to(torch.int32).numpy()
+        drawn = [Symbols(encode_labels(each), each.astype(np.int32).reshape(-1)) for each in maps]
+        return join_strings((*drawn, self.entropy_model.write(symbols[:, None])), context)
+
+    def read(self, data: bytes, context: Context) -> Latents:
+        if context.height * context.width > MOST_PIXELS:
+            raise CorruptStream(f"a label map of more than {MOST_PIXELS} pixels; no encoder writes such")
+        stored, strings = split_strings(data, 3)
+        labels = decode_labels(strings[0], context.height, context.width)
+        height, width = (2 * ceil_div(side, COARSE) for side in (context.height, context.width))
+        heatmap = decode_labels(strings[1], height, width)
+        if int(labels.max()) >= self.classes or int(heatmap.max()) > 1:
+            raise CorruptStream("a label map or heatmap holds classes that these weights do not know")
+        values, symbols = self.entropy_model.read(strings[2], 1, int(np.count_nonzero(heatmap)))
+        maps = [Symbols(b"", each.astype(np.int32).reshape(-1)) for each in (labels, heatmap)]
+        check_symbols(stored, (*maps, symbols), context)
+        device = self.centres.values.device
+        codes = torch.zeros(self.channels, height, width, device=device)
+        codes[:, torch.from_numpy(heatmap > 0).to(device)] = self.values_of(torch.from_numpy(values[:, 0]))
+        both = (torch.from_numpy(each.astype(np.float32))[None, None].to(device) for each in (heatmap, labels))
+        return Latents((codes[None], *both))
+
+    def part(self, kind: str) -> nn.Module:
+        return self.generator if kind == "generator" else super().part(kind)
+
+    def _bits(self, assignments: Tensor, kept: Tensor) -> Tensor:
+        """Of one picture's assignments [C, L, h, w], where [h, w] are kept."""
+        chosen = assignments[:, :, kept]
+        return self.entropy_model.bits(chosen[None, :, :, None])[0] if chosen.numel() else assignments.new_zeros(())
