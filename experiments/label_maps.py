@@ -19,8 +19,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from layered.entropy.contours import Labels, decode_labels, encode_labels
+from layered.entropy.contours import decode_labels, encode_labels
 from layered.errors import LayeredError, OptionError
+from layered.guide import Labels, load_labels
 
 __all__ = ["main", "sizes"]
 
@@ -70,11 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     totals = dict.fromkeys(CODECS, 0)
     began = time.monotonic()
     for path in track(paths, "maps", console=Console(stderr=True)):
-        with Image.open(path) as image:
-            if image.mode not in ("L", "P"):
-                parser.error(f"{path} is a picture of mode {image.mode}, not a map of classes")
-            for name, size in sizes(np.array(image)).items():
-                totals[name] += size
+        for name, size in sizes(load_labels(path)).items():
+            totals[name] += size
     best = min(value for name, value in totals.items() if name != "contours")
     for name, value in totals.items():
         told = f"{value:9} bytes, {value / len(paths):8.1f} a map"

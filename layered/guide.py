@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from layered.errors import OptionError
+from layered.errors import ImageError, OptionError
 
-__all__ = ["Guide", "guide_of"]
+__all__ = ["Guide", "Labels", "guide_of", "kept_boxes", "kept_classes", "load_labels"]
+
+Labels = NDArray[np.uint8]
+"""[H, W], one class a pixel."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Guide:
         return Guide(labels.to(torch.uint8), kept > 0)
 
 
-def guide_of(labels: NDArray[np.uint8], preserved: NDArray[np.bool_] | None = None) -> Guide:
+def guide_of(labels: Labels, preserved: NDArray[np.bool_] | None = None) -> Guide:
     """The guide of one picture from arrays [H, W]; nothing is preserved by default.  Raises OptionError."""
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise OptionError(f"a label map is [H, W] of 8-bit classes, got {labels.dtype} {list(labels.shape)}")
@@ -39,3 +46,51 @@ def guide_of(labels: NDArray[np.uint8], preserved: NDArray[np.bool_] | None = No
     if kept.shape != labels.shape or kept.dtype != np.bool_:
         raise OptionError(f"what is preserved is bool {list(labels.shape)}, got {kept.dtype} {list(kept.shape)}")
     return Guide(torch.from_numpy(labels.copy())[None], torch.from_numpy(kept.copy())[None])
+
+
+def load_labels(path: str | Path) -> Labels:
+    """A label map or mask from a file of one 8-bit channel: grey, palette (whose numbers count) or black and white.
+
+    Raises ImageError for anything else.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as opened:
+            warnings.simplefilter("ignore")
+            if opened.mode not in ("L", "P", "1"):
+                raise ImageError(f"{path}: a label map has one channel of 8 bits, this is {opened.mode}")
+            return np.array(opened).astype(np.uint8)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+        raise ImageError(f"{path}: unreadable ({' '.join(str(error).split())})") from None
+
+
+def kept_classes(labels: Labels, wanted: Sequence[str], names: Sequence[str]) -> NDArray[np.bool_]:
+    """Where the map has one of the wanted classes, given by name or number.  Raises OptionError for unknown ones."""
+    numbers = []
+    for word in wanted:
+        if word in names:
+            numbers.append(names.index(word))
+        elif word.isdecimal() and int(word) < len(names):
+            numbers.append(int(word))
+        else:
+            raise OptionError(f"there is no class {word!r}; there are {', '.join(names)}")
+    return np.isin(labels, numbers)
+
+
+def kept_boxes(height: int, width: int, boxes: Sequence[tuple[int, int, int, int]]) -> NDArray[np.bool_]:
+    """What lies in one of the boxes (x, y, width, height), in pixels; parts outside of the picture do not count.
+
+    Raises OptionError for a box that is empty or wholly outside.
+    """
+    kept = np.zeros((height, width), bool)
+    for x, y, wide, high in boxes:
+        if wide < 1 or high < 1:
+            raise OptionError(f"a box is at least one pixel wide and high, got {wide}x{high}")
+        inside = kept[max(y, 0) : max(y + high, 0), max(x, 0) : max(x + wide, 0)]
+        if not inside.size:
+            raise OptionError(f"the box {x},{y},{wide},{high} lies outside of the picture of {width}x{height}")
+        inside[:] = True
+    return kept

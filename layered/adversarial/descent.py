@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layered.adversarial.discriminator import Discriminator
@@ -33,16 +32,18 @@ BETAS = (0.5, 0.999)
 
 
 class _Reconstruction(nn.Module):
-    """The base layer's pictures of a batch and their bits, as one module that Fabric can wrap."""
+    """The base layer's pictures of a batch, their bits, and where they are to be like the originals."""
 
     def __init__(self, codec: LayeredCodec) -> None:
         super().__init__()
         self.base = codec.base
 
-    def forward(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        context = Context(draw.crops.shape[-2], draw.crops.shape[-1], draw.quality)
+    def forward(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+        context = Context(draw.crops.shape[-2], draw.crops.shape[-1], draw.quality, guide=draw.guide)
         coded = self.base.code(self.base.analyse(draw.crops, context), context, StraightThrough())
-        return self.base.synthesise(coded.latents, context).float(), coded.bits
+        fidelity = self.base.fidelity(coded.latents, context)
+        everywhere = torch.ones_like(draw.crops[:, :1]) if fidelity is None else fidelity
+        return self.base.synthesise(coded.latents, context).float(), coded.bits, everywhere
 
 
 class AdversarialDescent(Descent):
@@ -59,6 +60,7 @@ class AdversarialDescent(Descent):
     ) -> None:
         self._fabric, self._phase = fabric, phase
         self._settings = settings = phase.adversarial
+        self._plays = bool(settings.adversarial or settings.matching)
         (self._part,) = trained_parts(codec, phase)
         chosen = set(self._part.parameters())
         for parameter in codec.parameters():
@@ -95,17 +97,12 @@ class AdversarialDescent(Descent):
         for optimiser, rate in ((self._maker, lr), (self._judge, self._settings.critic.lr * lr / self._phase.lr)):
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        picture, bits = self._made(draw)
+        picture, bits, fidelity = self._made(draw)
         made, original = 2 * picture - 1, 2 * draw.crops - 1
-
-        of_critic = critic_loss(self._settings.loss, self._judged(original), self._judged(made.detach()))
-        self._judge.zero_grad()
-        self._fabric.backward(of_critic)
-        torch.nn.utils.clip_grad_norm_(self._critic.parameters(), self._phase.clip)
-        self._judge.step()
-
+        played = {"critic": self._train_critic(original, made.detach())} if self._plays else {}
         self._critic.requires_grad_(False)
-        terms = self._terms(made, original, bits, draw)
+        error = ((made - original).square() * fidelity).sum() / (3 * fidelity.sum()).clamp(min=1)
+        terms = {"mse": (self._settings.mse, error), **self._terms(made, original, bits, draw)}
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
         self._maker.zero_grad()
         self._fabric.backward(loss)
@@ -114,16 +111,21 @@ class AdversarialDescent(Descent):
         self._critic.requires_grad_(True)
         self._shown = draw.crops[:SHOWN], picture[:SHOWN].detach()
         values = {name: value.detach() for name, (_, value) in terms.items()}
-        return {"loss": loss.detach(), "critic": of_critic.detach(), **values}
+        return {"loss": loss.detach(), **played, **values}
+
+    def _train_critic(self, original: Tensor, made: Tensor) -> Tensor:
+        loss = critic_loss(self._settings.loss, self._judged(original), self._judged(made))
+        self._judge.zero_grad()
+        self._fabric.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self._critic.parameters(), self._phase.clip)
+        self._judge.step()
+        return loss.detach()
 
     def _terms(self, made: Tensor, original: Tensor, bits: Tensor, draw: Draw) -> dict[str, tuple[float, Tensor]]:
-        """Each term of the generator's loss by name: weight and value."""
+        """Each further term of the generator's loss by name: weight and value."""
         settings = self._settings
-        terms = {
-            "mse": (settings.mse, F.mse_loss(made, original)),
-            "bpp": (settings.rate, bits.mean() / (draw.crops.shape[-2] * draw.crops.shape[-1])),
-        }
-        if settings.adversarial or settings.matching:
+        terms = {"bpp": (settings.rate, bits.mean() / (draw.crops.shape[-2] * draw.crops.shape[-1]))}
+        if self._plays:
             fake = self._judged(made)
             terms["verdict"] = settings.adversarial, verdict_loss(settings.loss, fake)
             if settings.matching:

@@ -41,7 +41,8 @@ class AdversarialSettings(Strict):
     """The weighted sum that the generator minimises, and the discriminator that it plays against.
 
     loss: lsgan, vanilla or hinge.  adversarial, matching, mse, rate: weights of the discriminator's verdict, of feature
-    matching, of MSE on pictures in [-1, 1], and of bits per pixel.  trains: the whole layer or its generator
+    matching, of MSE on pictures in [-1, 1], and of bits per pixel; where the first two are 0 no discriminator is
+    trained.  trains: the whole layer or its generator
     alone, with codes and rate as they were.  fixed_statistics: instance normalisation uses what training has seen so
     far.  sheets: steps between pictures of originals above reconstructions, 0 for none.
     """

@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 
 from layered.entropy.adaptive import BitCoder, BitDecoder, BitEncoder, Mixer, code_number
 from layered.errors import CorruptStream, OptionError
+from layered.guide import Labels
 
-__all__ = ["Labels", "decode_labels", "encode_labels"]
-
-Labels = NDArray[np.uint8]
-"""[H, W], one class a pixel."""
+__all__ = ["decode_labels", "encode_labels"]
 
 UNKNOWN, ABSENT, PRESENT = 0, 1, 2
 UP, RIGHT, DOWN, LEFT = range(4)

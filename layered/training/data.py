@@ -11,22 +11,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layered.errors import ImageError, RecipeError
+from layered.guide import load_labels
 from layered.image import load_image
 
-__all__ = ["CropSource", "digest_of_pictures", "downscale", "load_folder"]
+__all__ = ["CropSource", "digest_of_pictures", "downscale", "load_folder", "load_maps"]
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
 
 
 def load_folder(folder: str | Path, limit: int | None = None) -> list[Tensor]:
     """Every picture under `folder`, sorted by path, as uint8 [3, H, W]; unreadable ones raise ImageError."""
+    return [torch.from_numpy(load_image(path)).permute(2, 0, 1).contiguous() for path in _paths(folder, limit)]
+
+
+def _paths(folder: str | Path, limit: int | None) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise RecipeError(f"data.folder: {folder} is not a folder; set it with --set data.folder=DIR")
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in _ENDINGS)[:limit]
     if not paths:
         raise RecipeError(f"data.folder: no pictures in {folder}")
-    return [torch.from_numpy(load_image(path)).permute(2, 0, 1).contiguous() for path in paths]
+    return paths
 
 
 def digest_of_pictures(pictures: Sequence[Tensor]) -> str:
@@ -38,10 +43,40 @@ def digest_of_pictures(pictures: Sequence[Tensor]) -> str:
     return total.hexdigest()
 
 
-class CropSource:
-    """Draws batches of random crops, half of them mirrored, from pictures held on one device."""
+def load_maps(folder: str | Path, pictures: str | Path, limit: int | None = None) -> list[Tensor]:
+    """The label maps of the pictures that `load_folder` gives, uint8 [1, H, W]: grey PNGs of the same relative names.
 
-    def __init__(self, pictures: Sequence[Tensor], device: torch.device | str = "cpu") -> None:
+    Raises RecipeError for a picture without one, or whose map is no map.
+    """
+    found = []
+    for path in _paths(pictures, limit):
+        at = (Path(folder) / path.relative_to(pictures)).with_suffix(".png")
+        try:
+            found.append(torch.from_numpy(load_labels(at))[None])
+        except ImageError as error:
+            raise RecipeError(f"data.labels: {error}") from None
+    return found
+
+
+class CropSource:
+    """Draws batches of random crops, half of them mirrored, from pictures held on one device.
+
+    maps: label maps of the pictures, of the same sizes, for crops with their labels.  Raises RecipeError for others.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Tensor],
+        device: torch.device | str = "cpu",
+        maps: Sequence[Tensor] | None = None,
+    ) -> None:
+        if maps is not None:
+            for number, (picture, labels) in enumerate(zip(pictures, maps, strict=True)):
+                if picture.shape[1:] != labels.shape[1:]:
+                    sizes = f"{list(labels.shape[1:])}, the picture {list(picture.shape[1:])}"
+                    raise RecipeError(f"data.labels: the map of picture {number} is {sizes}")
+            pictures = [torch.cat(pair) for pair in zip(pictures, maps, strict=True)]
+        self.labelled = maps is not None
         self.pictures = [picture.to(device) for picture in pictures]
 
     def require(self, side: int, phase: str) -> None:
@@ -58,6 +93,12 @@ class CropSource:
         Only pictures that are large enough take part.  share: (rank, world) to get every world-th of these
         crops, beginning with the rank-th.  Raises ImageError if no picture is large enough.
         """
+        return self.draw_labelled(generator, count, side, share)[0]
+
+    def draw_labelled(
+        self, generator: torch.Generator, count: int, side: int, share: tuple[int, int] = (0, 1)
+    ) -> tuple[Tensor, Tensor | None]:
+        """The same crops, and their labels, uint8 [count, side, side], where there are any."""
         large = [p for p in self.pictures if min(p.shape[-2:]) >= side]
         if not large:
             raise ImageError(f"no training picture has both sides of at least {side} pixels")
@@ -69,7 +110,8 @@ class CropSource:
             left = int(across * (picture.shape[-1] - side + 1))
             crop = picture[:, top : top + side, left : left + side]
             crops.append(crop.flip(-1) if mirror < 0.5 else crop)
-        return torch.stack(crops).float() / 255
+        drawn = torch.stack(crops)
+        return drawn[:, :3].float() / 255, drawn[:, 3] if self.labelled else None
 
 
 def downscale(crops: Tensor, height: int, width: int) -> Tensor:

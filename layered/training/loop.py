@@ -20,7 +20,7 @@ from layered.image import save_image
 from layered.spec import build
 from layered.training.checkpoint import RunState, load_state, save_state, take_start
 from layered.training.curves import Curves
-from layered.training.data import CropSource, digest_of_pictures, load_folder
+from layered.training.data import CropSource, digest_of_pictures, load_folder, load_maps
 from layered.training.descent import Descent, build_descent
 from layered.training.interrupt import Deferred
 from layered.training.phases import draw_step, largest_crop, learning_rate, prepare
@@ -74,8 +74,10 @@ class Run:
         self.codec.to(self.fabric.device)
         self.codec.to(memory_format=torch.channels_last)
         pictures = load_folder(recipe.data.folder, recipe.data.limit)
-        self.pictures = digest_of_pictures(pictures)
-        self.source = CropSource(pictures, self.fabric.device)
+        settings = recipe.data
+        maps = None if settings.labels is None else load_maps(settings.labels, settings.folder, settings.limit)
+        self.pictures = digest_of_pictures([*pictures, *(maps or ())])
+        self.source = CropSource(pictures, self.fabric.device, maps)
         for phase in recipe.phases:
             if not recipe.only or phase.name in recipe.only:
                 self.source.require(largest_crop(phase), phase.name)

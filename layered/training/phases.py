@@ -16,6 +16,7 @@ from layered.codec import LayeredCodec
 from layered.enhancement.resample import Bicubic
 from layered.enhancement.residual import ResidualEnhancement
 from layered.errors import OptionError, RecipeError
+from layered.guide import Guide
 from layered.layer import Layer
 from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
@@ -28,15 +29,23 @@ class Draw:
     """All randomness of one step: crops [B, 3, P, P], layer sides in pixels, quality, seed of the noise.
 
     share: (rank, world), which part of the global batch the crops are; the noise is drawn for all of it.
+    guide: labels of the crops, where the pictures have them, and what is to be kept of each.
     Not a dataclass, because Fabric would reach into one and round the crops to its own precision.
     """
 
-    __slots__ = ("crops", "noise", "quality", "share", "sides")
+    __slots__ = ("crops", "guide", "noise", "quality", "share", "sides")
 
     def __init__(
-        self, crops: Tensor, sides: tuple[int, ...], quality: float, noise: int, share: tuple[int, int] = (0, 1)
+        self,
+        crops: Tensor,
+        sides: tuple[int, ...],
+        quality: float,
+        noise: int,
+        share: tuple[int, int] = (0, 1),
+        guide: Guide | None = None,
     ) -> None:
         self.crops, self.sides, self.quality, self.noise, self.share = crops, sides, quality, noise, share
+        self.guide = guide
 
 
 def largest_crop(phase: Phase) -> int:
@@ -66,11 +75,33 @@ def draw_step(
     quality = qualities[0] + draws[-1] * (qualities[1] - qualities[0])
     # One scale: crop wide and shrink, so that the layer always has `patch` pixels a side.
     crop = phase.patch if len(sides) > 1 or phase.kind == "predictor" else round(phase.patch**2 / sides[0])
-    crops = source.draw(generator, phase.batch, crop, share)
+    crops, labels = source.draw_labelled(generator, phase.batch, crop, share)
+    guide = None if labels is None else Guide(labels, _kept(labels, phase.preserve, phase.batch, generator, share))
     if crop != phase.patch:
         crops, sides = downscale(crops, phase.patch, phase.patch), (phase.patch,)
+        guide = None if guide is None else guide.at(phase.patch, phase.patch)
     noise = zlib.crc32(f"{seed}/{phase.name}/{step}/noise/0".encode())
-    return Draw(crops, sides, quality, noise, share)
+    return Draw(crops, sides, quality, noise, share, guide)
+
+
+def _kept(labels: Tensor, preserve: str, count: int, generator: torch.Generator, share: tuple[int, int]) -> Tensor:
+    """What is to be kept of crops with `labels` [B, P, P]: bool, drawn for the global batch of `count`.
+
+    Boxes have sides of 0.4 to 0.8 of the crop, as the paper's 200 to 400 pixels are of its 512; of classes each is kept
+    with a probability of a quarter, as the paper's instances are.
+    """
+    draws = torch.rand(count, 5 + 256, generator=generator)[share[0] :: share[1]]
+    side = labels.shape[-1]
+    kept = torch.zeros(labels.shape, dtype=torch.bool, device=labels.device)
+    for crop, draw, one in zip(labels, draws, kept, strict=True):
+        down, across, high, wide, kind = draw[:5].tolist()
+        if preserve == "boxes" or (preserve == "either" and kind < 0.5):
+            height, width = round(side * (0.4 + 0.4 * high)), round(side * (0.4 + 0.4 * wide))
+            top, left = int(down * (side - height + 1)), int(across * (side - width + 1))
+            one[top : top + height, left : left + width] = True
+        else:
+            one |= (draw[5:] < 0.25).to(labels.device)[crop.long()]
+    return kept
 
 
 def learning_rate(phase: Phase, step: int) -> float:

@@ -17,9 +17,13 @@ __all__ = ["DataSettings", "Phase", "TrainingRecipe", "load_recipe"]
 
 
 class DataSettings(Strict):
-    """Where the pictures are: a folder, read whole into memory; limit: use only the first so many."""
+    """Where the pictures are: a folder, read whole into memory; limit: use only the first so many.
+
+    labels: a folder of label maps, grey PNGs under the names of the pictures, where a layer needs them.
+    """
 
     folder: str
+    labels: str | None = None
     limit: int | None = Field(default=None, ge=1)
 
 
@@ -33,7 +37,8 @@ class Phase(Strict):
     scale ranges first, one (low, high) a layer, relative to the patch; drawn anew for each batch.  The learning
     rate follows `schedule`: constant, cosine to zero, or multiplied by `decay` every `decay_every` steps.  init:
     initialisation of the transforms that this phase trains, by name; `base` lets the enhancement layers begin with
-    the base layer's weights.  clip: largest norm of the gradient.
+    the base layer's weights.  clip: largest norm of the gradient.  preserve: with label maps, what of a crop is to be
+    kept, drawn anew for each: a box, a quarter of the classes, or one or the other.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Phase(Strict):
     decay_every: int = Field(default=1000, ge=1)
     clip: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
+    preserve: Literal["boxes", "classes", "either"] = "either"
     adversarial: AdversarialSettings = AdversarialSettings()
 
     @field_validator("scales")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from experiments.label_maps import main
+from layered.errors import ImageError
 
 pytest.importorskip("imagecodecs")
 
@@ -27,5 +28,5 @@ def test_the_table_counts_real_bytes_of_every_codec(tmp_path: Path, capsys: pyte
 
 def test_pictures_that_are_no_maps_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(SystemExit):
+    with pytest.raises(ImageError, match="one channel of 8 bits"):
         main([str(tmp_path)])

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from layered.entropy.adaptive import ONE, BitDecoder, BitEncoder, Mixer, code_number
-from layered.entropy.contours import Labels, decode_labels, encode_labels
+from layered.entropy.contours import decode_labels, encode_labels
 from layered.errors import CorruptStream, OptionError
+from layered.guide import Labels
 
 
 def blobs(height: int, width: int, classes: int, seed: int) -> Labels:
