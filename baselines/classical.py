@@ -7,6 +7,7 @@ JPEG 2000 and AVIF keep full colour resolution (4:4:4); lossy WebP has only 4:2:
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image, features
 
 from baselines.fingerprint import source_digest
 from layered.errors import OptionError
-from layered.image import Image8, load_image
+from layered.image import Image8, check_image, load_image
 
 __all__ = ["CLASSICAL", "PillowCodec"]
 
@@ -38,20 +39,27 @@ class PillowCodec:
     whole: bool = True
 
     def encode(self, image: Image8, quality: float) -> bytes:
-        """Raises OptionError for a quality that the format does not have, or a Pillow without the format."""
+        """Raises OptionError for a quality or size that the format does not have, or a Pillow without the format."""
         self._check_available()
+        check_image(image)
+        if not math.isfinite(quality):
+            raise OptionError(f"{self.format}: quality must be a number, got {quality}")
         if self.whole and quality != int(quality):
             raise OptionError(f"{self.format}: quality must be a whole number, got {quality:g}")
         if not self.quality_range[0] <= quality <= self.quality_range[1]:
             low, high = self.quality_range
             raise OptionError(f"{self.format}: {self.unit} must be {low:g} to {high:g}, got {quality:g}")
         buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, format=self.format, **self.settings, **self.at(quality))
+        try:
+            Image.fromarray(image).save(buffer, format=self.format, **self.settings, **self.at(quality))
+        except (ValueError, OSError) as error:
+            what = f"{image.shape[1]}x{image.shape[0]} ({error or type(error).__name__})"
+            raise OptionError(f"{self.format}: Pillow does not write {what}") from None
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Image8:
         self._check_available()
-        return load_image(io.BytesIO(data))
+        return load_image(io.BytesIO(data), (self.format,))
 
     def fingerprint(self) -> Mapping[str, str]:
         self._check_available()

@@ -23,8 +23,9 @@ Results are measured again when the class's own source file changes.  What else 
 libraries, is for `fingerprint` to tell: a mapping of short texts, asked for once in each process.
 
 Files are read and classes made when a run is planned, in every process that measures, never by loading a recipe or a
-report.  Each process makes two objects, one to encode and one to decode, so that a decoder has the bytes and nothing
-else.  A recipe runs other people's code with all your rights: run only those you trust.
+report.  Each process makes two objects, one to encode and one to decode, of one class and module: what these keep, the
+decoder may find, and results are as honest as the class.  A recipe runs other people's code with all your rights: run
+only those you trust.
 """
 
 from __future__ import annotations
@@ -167,6 +168,19 @@ class ExternalLayered(_External):
         if not isinstance(pictures, list | tuple):
             raise self._fault("decode", _kind(pictures), "a list with one picture a layer is needed")
         return tuple(self._check_picture(picture) for picture in pictures)
+
+    def check(self, encoded: Encoded, pictures: Sequence[Image8]) -> None:
+        """Raise LayeredError unless each layer comes from the bytes that are counted for it.
+
+        That can be told of codecs with one file a layer: the layers above are taken away.
+        """
+        if not isinstance(encoded, _Chunks):
+            return
+        for k in range(1, len(encoded.files)):
+            files = encoded.files[:k]
+            found = self.decode(_Chunks(files, encoded.layer_bytes[:k]))
+            if len(found) != k or not np.array_equal(found[-1], pictures[k - 1]):
+                raise self._fault("decode", f"another picture of layer {k - 1} without the layers above", "it is alike")
 
 
 class _Pair:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.yuv import Chroma, Planes
-from layered.errors import CorruptStream, OptionError
+from layered.errors import CorruptStream, OptionError, install
 
 __all__ = ["coder", "decode", "lines", "pixel_format", "pyav"]
 
@@ -47,7 +47,7 @@ def pyav() -> ModuleType:
     try:
         import av
     except ImportError:
-        raise OptionError("HEVC and VVC need PyAV: pip install 'layered[codecs]'") from None
+        raise OptionError(f"HEVC, VVC and SHVC need PyAV: {install('codecs')}") from None
     return av
 
 

@@ -49,6 +49,7 @@ class HevcPicture:
 
     def encode(self, image: Image8, quality: float) -> bytes:
         """Raises OptionError for a quality that does not exist, or without PyAV; LayeredError where x265 fails."""
+        sealed.check_size(self.kind, image.shape[1], image.shape[0])
         qp = x265.qp_of(quality, x265.MAX_QP - self.lower_qp) - self.lower_qp
         planes = x265.padded(to_planes(image, self.chroma, self.matrix, self.bits))
         (packet,) = x265.encode([planes], qp, preset=self.preset)

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from baselines.fingerprint import source_digest
-from layered.errors import CorruptStream, OptionError
+from layered.errors import CorruptStream, OptionError, install
 from layered.image import Image8, check_image
 
 __all__ = ["JPEGXL", "JpegXl", "distance"]
@@ -70,7 +70,7 @@ def _library() -> ModuleType:
     try:
         import imagecodecs
     except ImportError:
-        raise OptionError("JPEG XL needs imagecodecs: pip install 'layered[codecs]'") from None
+        raise OptionError(f"JPEG XL needs imagecodecs: {install('codecs')}") from None
     if not imagecodecs.JPEGXL.available:
         raise OptionError("this imagecodecs has no JPEG XL; install its own wheel from PyPI")
     return imagecodecs

@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING
 
 from baselines.fingerprint import source_digest
 from baselines.protocol import Encoded, Quality, layer_qualities
+from layered.errors import CorruptStream, OptionError
 from layered.image import Image8
+from layered.spec import BASE_LAYERS
 
 if TYPE_CHECKING:
     from layered.codec import LayeredCodec
 
-__all__ = ["LEARNED", "BasePicture", "LayeredFile", "load_codec"]
+__all__ = ["LAYERED", "LEARNED", "BasePicture", "LayeredFile", "load_codec"]
 
-LEARNED: Mapping[str, str] = {"mean-scale": "compass-small", "factorized": "factorized-small"}
-"""Learned picture codecs by name, with the bundled weights that each takes when none are named."""
+LEARNED: Mapping[str, str | None] = {
+    name: {"mean-scale": "compass-small", "factorized": "factorized-small"}.get(name) for name in BASE_LAYERS
+}
+"""Learned picture codecs, which are the base layers, and the bundled weights that each takes when none are named."""
+
+LAYERED = "compass-small"
+"""The bundled weights of the layered codec, where none are named."""
 
 _SOURCES = (
     "baselines/learned.py", "layered/base", "layered/codec.py", "layered/enhancement", "layered/entropy",
@@ -58,7 +65,7 @@ def _fingerprint(weights: str, device: str) -> Mapping[str, str]:
 class LayeredFile:
     """The layered codec: one file, of which layer k needs the bytes up to the end of its chunk."""
 
-    weights: str = "compass-small"
+    weights: str = LAYERED
     device: str = "cpu"
 
     @property
@@ -75,6 +82,8 @@ class LayeredFile:
         return Encoded((data,), tuple(parse(data).ends))
 
     def decode(self, encoded: Encoded) -> tuple[Image8, ...]:
+        if not encoded.files:
+            raise CorruptStream("the layered codec: no file at all")
         return tuple(load_codec(self.weights, self.device).decode(encoded.files[0]))
 
     def fingerprint(self) -> Mapping[str, str]:
@@ -83,21 +92,31 @@ class LayeredFile:
 
 @dataclass(frozen=True)
 class BasePicture:
-    """The base layer alone, at full size: a picture codec such as mean-scale or factorized."""
+    """The base layer alone, at full size: a picture codec such as mean-scale or factorized.
 
+    name: of the layer, in `layered.spec.BASE_LAYERS`; OptionError, when weights are loaded, where theirs is another.
+    """
+
+    name: str
     weights: str
     device: str = "cpu"
 
     @property
     def quality_range(self) -> tuple[float, float]:
-        return load_codec(self.weights, self.device).quality_range
+        return self._codec().quality_range
 
     def encode(self, image: Image8, quality: float) -> bytes:
-        codec = load_codec(self.weights, self.device)
-        return codec.encode(image, scales=(1.0,), quality=quality, verify=False)
+        return self._codec().encode(image, scales=(1.0,), quality=quality, verify=False)
 
     def decode(self, data: bytes) -> Image8:
-        return load_codec(self.weights, self.device).decode(data)[0]
+        return self._codec().decode(data)[0]
+
+    def _codec(self) -> LayeredCodec:
+        codec = load_codec(self.weights, self.device)
+        if (held := getattr(codec.spec.base, "name", None)) != self.name:
+            raise OptionError(f"the base layer of {self.weights} is {held}, not {self.name}")
+        return codec
 
     def fingerprint(self) -> Mapping[str, str]:
+        self._codec()
         return _fingerprint(self.weights, self.device)

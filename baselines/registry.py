@@ -20,7 +20,9 @@ from layered.errors import OptionError
 __all__ = ["METHODS", "PICTURES", "SEPARATE", "build", "picture_codec"]
 
 _FIXED: Mapping[str, PictureCodec] = {**CLASSICAL, **JPEGXL, **HEVC, **VVC}
-PICTURES: tuple[str, ...] = (*LEARNED, *_FIXED)
+_WITH_WEIGHTS = [name for name, weights in LEARNED.items() if weights is None]
+PICTURES: tuple[str, ...] = (*(name for name in LEARNED if name not in _WITH_WEIGHTS), *_FIXED)
+"""Picture codecs that need nothing but their name."""
 _OF_PICTURES: dict[str, type[Simulcast | SingleLayer]] = {"simulcast": Simulcast, "single": SingleLayer}
 METHODS: tuple[str, ...] = ("layered", *_OF_PICTURES, "shvc")
 SEPARATE = {"simulcast": True, "single": False}
@@ -39,12 +41,15 @@ def picture_codec(
     """
     if isinstance(of, str) and of in LEARNED:
         _no_options(of, options)
-        return BasePicture(weights or LEARNED[of], device)
+        chosen = weights or LEARNED[of]
+        if chosen is None:
+            raise OptionError(f"{of} has no bundled weights; name a file of them in `weights:`")
+        return BasePicture(of, chosen, device)
     if isinstance(of, str) and is_class_name(of):
         _no_weights(of, weights)
         return ExternalPicture(of, options)
     if isinstance(of, str) and of not in _FIXED:
-        raise OptionError(f"unknown picture codec {of!r}; there are {', '.join(PICTURES)}; {_OWN_PICTURE}")
+        raise OptionError(f"unknown picture codec {of!r}; there are {_known()}; {_OWN_PICTURE}")
     _no_weights(str(of), weights)
     _no_options(str(of), options)
     return CommandPicture(of) if isinstance(of, Command) else _FIXED[of]
@@ -65,7 +70,7 @@ def build(
     """
     if codec in _OF_PICTURES:
         if of is None:
-            raise OptionError(f"{codec} needs `of:`, one of {', '.join(PICTURES)}; {_OWN_PICTURE}")
+            raise OptionError(f"{codec} needs `of:`, one of {_known()}; {_OWN_PICTURE}")
         return _OF_PICTURES[codec](picture_codec(of, weights, device, options=options))
     own = is_class_name(codec)
     if codec not in METHODS and not own:
@@ -81,6 +86,10 @@ def build(
         return shvc(options)
     _no_options(codec, options)
     return LayeredFile(weights, device) if weights else LayeredFile(device=device)
+
+
+def _known() -> str:
+    return f"{', '.join(PICTURES)}; with weights of your own {', '.join(_WITH_WEIGHTS)}"
 
 
 def _no_weights(name: str, weights: str | None) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import zlib
 
-from layered.errors import CorruptStream
+from layered.errors import CorruptStream, LimitExceeded
 from layered.fields import VARINT, Field, read_fields, write_fields
-from layered.image import MAX_PIXELS, MAX_SIDE
+from layered.image import MAX_SIDE
 
-__all__ = ["seal", "unseal"]
+__all__ = ["MAX_PIXELS", "check_size", "seal", "unseal"]
+
+MAX_PIXELS = 2**25
+"""Of a picture: decoders take some 90 bytes for each."""
 
 _HEADER = (Field("crc", 4), Field("width", VARINT), Field("height", VARINT))
 
@@ -20,6 +23,12 @@ def seal(kind: str, width: int, height: int, payload: bytes) -> bytes:
     """A file: CRC32, size of the picture, payload.  kind: what it is, which reading must name again."""
     body = write_fields(_HEADER[1:], {"width": width, "height": height}) + payload
     return write_fields(_HEADER[:1], {"crc": _crc(kind, body)}) + body
+
+
+def check_size(kind: str, width: int, height: int) -> None:
+    """Raise LimitExceeded for a picture that `unseal` will not take, before any work."""
+    if width * height > MAX_PIXELS:
+        raise LimitExceeded(f"{kind}: {width}x{height} is beyond {MAX_PIXELS} pixels")
 
 
 def unseal(kind: str, data: bytes) -> tuple[int, int, bytes]:

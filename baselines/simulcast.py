@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from baselines.protocol import Encoded, PictureCodec, Quality
-from baselines.single import picture_files
+from baselines.single import decode_files, picture_files
 from layered.image import Image8
 
 __all__ = ["Simulcast"]
@@ -28,7 +28,7 @@ class Simulcast:
         return Encoded(files, tuple(accumulate(len(file) for file in files)))
 
     def decode(self, encoded: Encoded) -> tuple[Image8, ...]:
-        return tuple(self.picture.decode(file) for file in encoded.files)
+        return decode_files(self.picture, encoded)
 
     def fingerprint(self) -> Mapping[str, str]:
         return self.picture.fingerprint()

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from baselines.protocol import Encoded, PictureCodec, Quality, layer_qualities
+from layered.errors import CorruptStream
 from layered.image import Image8, check_image, layer_sizes, resize8
 
-__all__ = ["SingleLayer", "picture_files"]
+__all__ = ["SingleLayer", "decode_files", "picture_files"]
 
 
 def picture_files(
@@ -20,6 +21,13 @@ def picture_files(
     qualities = layer_qualities(quality, len(sizes))
     pairs = zip(sizes, qualities, strict=True)
     return tuple(codec.encode(resize8(image, *size), quality) for size, quality in pairs)
+
+
+def decode_files(codec: PictureCodec, encoded: Encoded) -> tuple[Image8, ...]:
+    """The picture in each file.  Raises CorruptStream where there is none."""
+    if not encoded.files:
+        raise CorruptStream("no file at all")
+    return tuple(codec.decode(file) for file in encoded.files)
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class SingleLayer:
         return Encoded(files, tuple(len(file) for file in files))
 
     def decode(self, encoded: Encoded) -> tuple[Image8, ...]:
-        return tuple(self.picture.decode(file) for file in encoded.files)
+        return decode_files(self.picture, encoded)
 
     def fingerprint(self) -> Mapping[str, str]:
         return self.picture.fingerprint()

@@ -54,6 +54,7 @@ class VvcPicture:
 
     def encode(self, image: Image8, quality: float) -> bytes:
         """Raises OptionError for a quality that does not exist, or without an encoder; LayeredError where it fails."""
+        sealed.check_size(KIND, image.shape[1], image.shape[0])
         if quality not in range(MAX_QP + 1):
             raise OptionError(f"VVC: quality is {MAX_QP} - QP, a whole number in 0 to {MAX_QP}, got {quality:g}")
         height, width = image.shape[:2]

@@ -15,7 +15,7 @@ from typing import Any
 from experiments.runs import Results
 from experiments.tables import RULES, Tables
 from experiments.words import ladder_label, quality_text, quantity
-from layered.errors import LayeredError, OptionError
+from layered.errors import LayeredError, OptionError, install
 from layered.files import write_bytes_atomic
 
 __all__ = ["write_bd_csv", "write_compressai", "write_points_csv", "write_records_csv", "write_records_parquet"]
@@ -36,7 +36,7 @@ def write_records_parquet(results: Results, path: Path) -> None:
     try:
         import polars
     except ImportError:
-        raise OptionError("Parquet needs polars: pip install 'layered[parquet]'") from None
+        raise OptionError(f"Parquet needs polars: {install('parquet')}") from None
     buffer = io.BytesIO()
     frame = polars.DataFrame(_record_rows(results), schema=_RECORD_COLUMNS, orient="row", infer_schema_length=None)
     frame.write_parquet(buffer)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from baselines.fingerprint import source_digest
@@ -119,6 +120,8 @@ def measure(item: Item) -> Measured:
     got = tuple((picture.shape[1], picture.shape[0]) for picture in pictures)
     if got != sizes or len(encoded.layer_bytes) != len(sizes):
         raise LayeredError(f"{item.method.label} decoded layers of sizes {got} where {sizes} were asked for")
+    if (check := getattr(codec, "check", None)) is not None:
+        check(encoded, pictures)
     layers = []
     for (width, height), picture, size in zip(sizes, pictures, encoded.layer_bytes, strict=True):
         original = resize8(image, width, height)
@@ -137,7 +140,8 @@ def measure(item: Item) -> Measured:
 
 def _fingerprint(codec: Codec) -> dict[str, str]:
     """What the codec's results depend on, and what measures them."""
-    return {**codec.fingerprint(), "harness": source_digest(*_SOURCES)}
+    libraries = {"pillow": PIL.__version__, "numpy": np.__version__}  # they make the originals and compare
+    return {**libraries, **codec.fingerprint(), "harness": source_digest(*_SOURCES)}
 
 
 def _operations(codec: Codec, encoded: Encoded) -> int:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from layered.entropy.contours import decode_labels, encode_labels
-from layered.errors import LayeredError, OptionError
+from layered.errors import LayeredError, OptionError, install
 from layered.guide import Labels, load_labels
 
 __all__ = ["main", "sizes"]
@@ -40,7 +40,7 @@ def _jpegxl(labels: Labels) -> int:
     try:
         import imagecodecs
     except ImportError:
-        raise OptionError("JPEG XL needs the extra: pip install 'layered[codecs]'") from None
+        raise OptionError(f"JPEG XL needs imagecodecs: {install('codecs')}") from None
     return len(imagecodecs.jpegxl_encode(labels, lossless=True, effort=9))
 
 

@@ -51,10 +51,12 @@ def write_report(out: str | Path | Results) -> str:
 
 
 def terminal_text(tables: Tables, width: int | None = None) -> str:
-    """BD-rate tables, or rate-distortion tables where no anchor is named, then what failed; plain text."""
+    """What stands beside published numbers, BD-rates or, without anchors, rate and distortion, then what failed."""
     size = width or max(80, shutil.get_terminal_size((120, 40)).columns)
     console = Console(file=io.StringIO(), width=size, highlight=False, markup=False, color_system=None)
-    for grid in (*(bd_grids(tables) or rd_grids(tables)), *published_grids(tables)):
+    beside = published_grids(tables)
+    brief = bool(beside) and len(tables.ladders) > 1  # else they would be lost among very many tables
+    for grid in (*beside, *(() if brief else bd_grids(tables) or rd_grids(tables))):
         table = Table(*grid.header, title=grid.title, box=_box(), title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
@@ -65,6 +67,8 @@ def terminal_text(tables: Tables, width: int | None = None) -> str:
             console.print(f"[{number}] {note}", soft_wrap=False)
         if grid.notes:
             console.print()
+    if brief:
+        console.print("BD-rates of every codec against every anchor: report.md and bd_rate.csv\n")
     for line in _failures(tables.results):
         console.print(line)
     text = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
@@ -112,11 +116,11 @@ def _markdown(tables: Tables) -> str:
     parts.append(_HOW)
     if failures := _failures(results):
         parts += ["## Failures", "\n".join(["```", *failures, "```"])]
+    if grids := published_grids(tables):
+        parts += ["## Beside published results", *map(_grid_markdown, grids)]
     if grids := bd_grids(tables):
         parts += ["## BD-rate", "Below 0: fewer bits than the anchor at equal PSNR."]
         parts += map(_grid_markdown, grids)
-    if grids := published_grids(tables):
-        parts += ["## Beside published results", *map(_grid_markdown, grids)]
     parts.append("## Rate and distortion")
     if len(tables.ladders) == 1:
         for layer, grid in enumerate(rd_grids(tables)):

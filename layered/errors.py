@@ -2,7 +2,7 @@
 
 __all__ = [
     "CorruptStream", "ImageError", "LayeredError", "LimitExceeded", "OptionError", "RecipeError",
-    "UnsupportedVersion", "WrongModel",
+    "UnsupportedVersion", "WrongModel", "install",
 ]  # fmt: skip
 
 
@@ -36,3 +36,8 @@ class RecipeError(LayeredError):
 
 class OptionError(LayeredError):
     """An argument is out of its range; the message states the range."""
+
+
+def install(extra: str) -> str:
+    """What to do where an optional package is missing.  The name alone would fetch somebody else's from PyPI."""
+    return f"run pip install -e '.[{extra}]' in this project's folder"

@@ -38,8 +38,8 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".b
 _OPTIONS: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
 
 
-def load_image(source: str | Path | IO[bytes]) -> Image8:
-    """Read a picture as 8-bit RGB [H, W, 3].
+def load_image(source: str | Path | IO[bytes], formats: Sequence[str] = _READ) -> Image8:
+    """Read a picture as 8-bit RGB [H, W, 3].  formats: Pillow's names of those that are tried.
 
     Grey and palette pictures become RGB; transparent ones are composited on white.  Of the several pictures
     that cameras put into one JPEG (MPO) the first is taken.  Animations, CMYK, and PNG, PPM and TIFF files of
@@ -49,7 +49,7 @@ def load_image(source: str | Path | IO[bytes]) -> Image8:
     name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "input")
     try:
         Image.init()
-        readable = [kind for kind in _READ if kind in Image.OPEN]
+        readable = [kind for kind in formats if kind in Image.OPEN]
         with warnings.catch_warnings(), Image.open(source, formats=readable) as opened:
             warnings.simplefilter("ignore")  # of Pillow; what matters here is checked here
             width, height = opened.size

@@ -67,7 +67,8 @@ def read(source: str | Path, package: str) -> dict[str, Any]:
     elif path.is_dir():
         raise RecipeError(f"{source} is a folder; a recipe is a YAML file, or one of {', '.join(bundled(package))}")
     else:
-        raise RecipeError(f"{source}: no such file; bundled recipes are {', '.join(bundled(package))}")
+        names = bundled(package)
+        raise RecipeError(f"no recipe or file {source}{hint(str(source), names)} bundled are {', '.join(names)}")
     try:
         values = yaml.load(data.decode("utf-8"), _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from baselines import ffmpeg, sealed, x265
 from baselines.fingerprint import source_digest
@@ -21,14 +21,14 @@ from baselines.hevc import HevcPicture
 from baselines.protocol import Encoded, Quality, layer_qualities
 from baselines.shvc.resample import resample
 from baselines.yuv import Chroma, Planes, crop, to_picture, to_planes
-from layered.errors import CorruptStream, LayeredError, LimitExceeded
+from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.image import Image8, check_image, layer_sizes, resize8
 
 __all__ = ["NAME", "EmulatedShvc"]
 
 NAME = "SHVC (emulated, x265)"
-MAX_PIXELS = 2**25
-"""Of the largest layer: decoding codes a reference of that size before it can look at the layer."""
+MAX_RATIO = 16
+"""Of a layer's sides to those below: decoding codes a reference of its size before it can look at the layer."""
 
 _PREFIX = struct.Struct("<BI")  # of an enhancement layer: QP, and CRC32 of the decoded planes
 _START = b"\0\0\0\1"
@@ -56,8 +56,10 @@ class EmulatedShvc:
         """Raises OptionError for wrong scales or qualities, or without PyAV; LayeredError where x265 fails."""
         check_image(image)
         sizes = layer_sizes(image.shape[1], image.shape[0], scales)
-        if sizes[-1][0] * sizes[-1][1] > MAX_PIXELS:
-            raise LimitExceeded(f"{NAME}: {sizes[-1][0]}x{sizes[-1][1]} is beyond {MAX_PIXELS} pixels")
+        sealed.check_size(NAME, *sizes[-1])
+        for below, size in pairwise(sizes):
+            if _too_far(below, size):
+                raise OptionError(f"{NAME}: a layer is at most {MAX_RATIO} times as wide and high as the one below")
         qps = [x265.qp_of(value, what="SHVC") for value in layer_qualities(quality, len(sizes))]
         files = [self._base.encode(resize8(image, *sizes[0]), x265.MAX_QP - qps[0])]
         lower = self._base.decode_planes(files[0])
@@ -110,10 +112,8 @@ class EmulatedShvc:
     def _enhanced(self, lower: Planes, below: tuple[int, int], size: tuple[int, int], payload: bytes) -> Planes:
         if len(payload) < _PREFIX.size or payload[0] > x265.MAX_QP:
             raise CorruptStream(f"{self._kind}: no QP and checksum at the start")
-        if size[0] * size[1] > MAX_PIXELS:
-            raise LimitExceeded(f"{self._kind}: {size[0]}x{size[1]} is beyond {MAX_PIXELS} pixels")
-        if size[0] < below[0] or size[1] < below[1]:
-            raise CorruptStream(f"{self._kind}: smaller than the layer below")
+        if size[0] < below[0] or size[1] < below[1] or _too_far(below, size):
+            raise CorruptStream(f"{self._kind}: not 1 to {MAX_RATIO} times as large as the layer below")
         qp, checksum = _PREFIX.unpack_from(payload)
         intra = x265.encode([x265.padded(resample(lower, below, size))], qp, _REFERENCE_QP)
         planes = self._decoded([*intra, _START + payload[_PREFIX.size :]], *size)
@@ -123,6 +123,10 @@ class EmulatedShvc:
                 f"written with another x265 than {x265.versions()['x265']}"
             )
         return planes
+
+
+def _too_far(below: tuple[int, int], size: tuple[int, int]) -> bool:
+    return any(above > MAX_RATIO * side for side, above in zip(below, size, strict=True))
 
 
 def _checksum(planes: Planes) -> int:

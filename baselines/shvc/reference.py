@@ -123,6 +123,8 @@ class ReferenceShvc:
             home = Path(told).expanduser().absolute()
         except RuntimeError as error:
             raise OptionError(f"SHM: {told}: {error}") from None
+        if not home.is_dir():
+            raise OptionError(f"SHM: {home} is no folder; name the one in which SHM was built")
         for path in (home / folder / name for folder in _FOLDERS for name in names):
             if path.is_file():
                 return path.resolve()

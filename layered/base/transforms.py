@@ -18,11 +18,16 @@ from layered.entropy.symbols import SymbolModel
 from layered.layer import Context, Latents, Layer, for_synthesis, in_double, in_order
 
 __all__ = [
-    "STRIDE", "SteadyGDN", "SteadyDeconvolution", "TransformLayer", "ceil_div", "load_resized", "make_steady",
-    "pad_to_stride", "rebuild_tables",
+    "RESIZED", "STRIDE", "SteadyGDN", "SteadyDeconvolution", "TransformLayer", "ceil_div", "load_resized",
+    "make_steady", "pad_to_stride", "rebuild_tables",
 ]  # fmt: skip
 
 STRIDE = 16
+RESIZED = {
+    "_quantized_cdf": (torch.int32, 2), "_cdf_length": (torch.int32, 1), "_offset": (torch.int32, 1),
+    "scale_table": (torch.float32, 1),
+}  # fmt: skip
+"""Type and number of dimensions of the entropy models' tables, whose lengths depend on what was learned."""
 BAND = 2**15  # of fewer pixels oneDNN's 1x1 convolution adds up in another order, and bits would change
 
 
@@ -170,6 +175,10 @@ def load_resized(module: nn.Module, state: Mapping[str, Tensor]) -> None:
             continue
         for buffer, current in part.named_buffers(recurse=False):
             stored = state.get(f"{name}.{buffer}" if name else buffer)
-            if stored is not None and stored.shape != current.shape:
+            if stored is None or buffer not in RESIZED:
+                continue
+            if stored.dtype != RESIZED[buffer][0] or stored.ndim != RESIZED[buffer][1]:
+                raise RuntimeError(f"{name}.{buffer} is {stored.dtype} {list(stored.shape)}, which is no such table")
+            if stored.shape != current.shape:
                 setattr(part, buffer, torch.empty_like(stored, device=current.device))
     nn.Module.load_state_dict(module, dict(state), strict=True)

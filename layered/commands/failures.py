@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from layered.errors import LayeredError
+from layered.errors import LayeredError, install
 
 __all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "TERMINATED", "debugging", "exit_code", "explain"]
 
@@ -44,5 +44,5 @@ def explain(error: BaseException) -> str:
         reason = error.strerror.lower()
         return f"{error.filename}: {reason}" if error.filename else reason
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-        return f"this needs an optional package: pip install 'layered[{EXTRAS[error.name]}]'"
+        return f"this needs an optional package: {install(EXTRAS[error.name])}"
     return f"unexpected {type(error).__name__}: {text} (LAYERED_DEBUG=1 shows where)"

@@ -78,9 +78,10 @@ def _text(facts: dict[str, Any]) -> str:
     weights = facts["weights"] or "not bundled"
     held = len(facts["layers"])
     cut = "" if held == facts["layers_written"] else f", cut after {held} of {facts['layers_written']}"
+    layers = "layer" if facts["layers_written"] == 1 else "layers"
     lines = [
         f"{facts['file']}: {facts['file_bytes']} bytes, layered stream version {facts['version']}",
-        f"picture {facts['width']}x{facts['height']} in {facts['layers_written']} layers{cut}",
+        f"picture {facts['width']}x{facts['height']} in {facts['layers_written']} {layers}{cut}",
         f"weights {weights} ({facts['model']}), {'exact' if facts['exact'] else 'float32'} synthesis",
     ]
     if facts["dropped"]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from layered.errors import OptionError
+from layered.errors import OptionError, install
 from layered.files import write_bytes_atomic
 
 __all__ = ["Curves"]
@@ -26,7 +26,7 @@ class Curves:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
-                raise OptionError("tensorboard: true needs the extra: pip install 'layered[tensorboard]'") from None
+                raise OptionError(f"tensorboard: true needs TensorBoard: {install('tensorboard')}") from None
             self._writer = SummaryWriter(tensorboard)
 
     def cut(self, lines: int) -> None:

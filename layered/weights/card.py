@@ -59,7 +59,10 @@ def card(name: str) -> Card:
     """The card of the bundled weights `name`.  Raises OptionError listing the valid names."""
     cards = {entry.name: entry for entry in catalogue()}
     if name not in cards:
-        raise OptionError(f"unknown weights {name!r}; bundled are {', '.join(cards) or 'none'}, or give a file's path")
+        from layered.recipes import hint  # pydantic, which reading cards does not need
+
+        bundled = ", ".join(cards) or "none"
+        raise OptionError(f"unknown weights {name!r}{hint(name, cards)} bundled are {bundled}, or give a file's path")
     return cards[name]
 
 

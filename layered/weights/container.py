@@ -47,6 +47,8 @@ def unpacked(data: bytes) -> bytes:
         return data
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LIMIT)
     result = decompressor.decompress(data, _LIMIT)
+    if decompressor.unused_data:
+        raise lzma.LZMAError(f"{len(decompressor.unused_data)} bytes follow the packed data")
     if not decompressor.eof:
         raise lzma.LZMAError(f"cut short, or more than {_LIMIT} bytes when unpacked")
     return result

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode  # public under this name alone
 
-from layered.base.transforms import load_resized
+from layered.base.transforms import RESIZED, load_resized
 from layered.base.zoo import is_zoo_name
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
@@ -108,7 +109,6 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     spec = _json(path, metadata["spec"])
     if isinstance(spec.get("base"), str):  # of the zoo, which would be fetched
         raise OptionError(f"{path}: damaged; its specification names {spec['base']!r} instead of a base layer")
-    codec = build(spec)
     held: dict[str, Tensor] = {}
     if "on" in metadata:
         name, wanted = metadata["on"], metadata.get("on_digest")
@@ -124,7 +124,12 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     except (KeyError, TypeError):
         raise OptionError(f"{path}: damaged; a tensor that others refer to is missing") from None
     # What the specification lacks, such as another predictor's tensors, is not taken over.
-    state = {k: v for k, v in held.items() if k in codec.state_dict()} | state
+    shapes = _shapes(spec)
+    state = {k: v for k, v in held.items() if k in shapes} | state
+    unlike = {k for k in shapes.keys() & state.keys() if shapes[k] not in (None, (state[k].dtype, state[k].shape))}
+    if odd := (shapes.keys() ^ state.keys()) | unlike:
+        raise OptionError(f"{path}: tensors do not fit its own specification ({min(odd)} and {len(odd) - 1} others)")
+    codec = build(spec)
     try:
         load_resized(codec, state)
     except RuntimeError as error:
@@ -133,6 +138,17 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     if "on" in metadata and ready.digest.hex() != metadata.get("digest"):
         raise OptionError(f"{path}: damaged; its tensors give {ready.digest.hex()}, not {metadata.get('digest')}")
     return ready
+
+
+def _shapes(spec: dict[str, Any]) -> dict[str, tuple[torch.dtype, torch.Size] | None]:
+    """Type and shape of each tensor of the codec, None for tables, whose length is free.
+
+    Without the memory for them: what a file says of itself may be as large as it likes.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        codec = build(spec)
+    found = {name: (tensor.dtype, tensor.shape) for name, tensor in codec.state_dict().items()}
+    return {name: None if name.rsplit(".", 1)[-1] in RESIZED else kind for name, kind in found.items()}
 
 
 def _json(path: Path, text: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -84,6 +85,46 @@ def test_damaged_files_raise_an_image_error() -> None:
 def test_the_fingerprint_names_library_versions_and_settings() -> None:
     made = CLASSICAL["avif"].fingerprint()
     assert made["pillow"] and made["AVIF"] and "subsampling=4:4:4" in made["settings"]
+
+
+SETTINGS = {
+    "jpeg": "subsampling=0 optimize=True progressive=True",
+    "jpeg2000": "quality_mode=rates irreversible=True no_jp2=True mct=1",
+    "webp": "method=6",
+    "avif": "subsampling=4:4:4 speed=6 max_threads=1",
+}
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_settings_are_those_that_results_were_made_with(name: str) -> None:
+    assert CLASSICAL[name].fingerprint()["settings"] == SETTINGS[name]
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("quality", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_no_quality(name: str, quality: float) -> None:
+    with pytest.raises(OptionError, match="quality must be a number"):
+        CLASSICAL[name].encode(picture(8, 8), quality)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3)])
+def test_what_is_no_picture_is_refused(name: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(OptionError):
+        CLASSICAL[name].encode(np.zeros(shape, np.uint8), 50)
+
+
+def test_a_size_beyond_the_format_is_told() -> None:
+    with pytest.raises(OptionError, match="WEBP: Pillow does not write 20000x1"):
+        CLASSICAL["webp"].encode(np.zeros((1, 20000, 3), np.uint8), 50)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_files_of_another_format_are_refused(name: str) -> None:
+    file = CLASSICAL[name].encode(picture(16, 16), CLASSICAL[name].quality_range[1])
+    for other in CLASSICAL.keys() - {name}:
+        with pytest.raises(ImageError, match="not an image"):
+            CLASSICAL[other].decode(file)
 
 
 def test_files_are_what_pillow_writes_with_the_stated_settings() -> None:

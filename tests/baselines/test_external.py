@@ -191,6 +191,19 @@ def test_the_decoder_has_nothing_but_the_bytes(external: Callable[..., str]) -> 
         codec.decode(b"x")
 
 
+def test_a_layer_that_needs_the_bytes_above_it_is_told(place: Path, external: Callable[..., str]) -> None:
+    late = ExternalLayered(external(
+        "return [b'a', image.tobytes()]",
+        "p = np.frombuffer(data[-1].ljust(1800, b'0')[:1800], np.uint8).reshape(20, 30, 3); return [p] * len(data)",
+    ))  # fmt: skip
+    made = late.encode(IMAGE, (0.5, 1), 5)
+    with pytest.raises(LayeredError, match="another picture of layer 0 without the layers above"):
+        late.check(made, late.decode(made))
+    honest = ExternalLayered(f"{place / 'my_codecs.py'}:MyLayered")
+    coded = honest.encode(IMAGE, (0.5, 1), 50)
+    honest.check(coded, honest.decode(coded))
+
+
 def test_what_the_codec_does_to_the_picture_stays_its_own(external: Callable[..., str]) -> None:
     image = IMAGE.copy()
     ExternalPicture(external("image[:] = 0; return b'x'")).encode(image, 1)

@@ -43,14 +43,14 @@ def test_each_layer_may_have_its_own_quality(image: Image8) -> None:
 
 
 def test_the_picture_codec_is_the_base_layer_at_full_size(image: Image8, tiny_codec: LayeredCodec) -> None:
-    codec = BasePicture("any")
+    codec = BasePicture("mean-scale", "any")
     data = codec.encode(image, 2.0)
     assert data == tiny_codec.encode(image, scales=(1.0,), quality=2.0)
     assert codec.decode(data).shape == image.shape
 
 
 def test_layered_and_simulcast_share_the_base_layers_picture(image: Image8) -> None:
-    layered, simulcast = LayeredFile(), Simulcast(BasePicture("any"))
+    layered, simulcast = LayeredFile(), Simulcast(BasePicture("mean-scale", "any"))
     first = layered.decode(layered.encode(image, SCALES, 2.0))[0]
     assert np.array_equal(first, simulcast.decode(simulcast.encode(image, SCALES, 2.0))[0])
 
@@ -75,4 +75,4 @@ def test_weights_are_loaded_once_and_again_after_they_changed(
 
 def test_the_fingerprint_names_the_model(image: Image8, tiny_codec: LayeredCodec) -> None:
     assert LayeredFile().fingerprint()["model"] == tiny_codec.digest.hex()
-    assert LayeredFile().quality_range == tiny_codec.quality_range == BasePicture("any").quality_range
+    assert LayeredFile().quality_range == tiny_codec.quality_range == BasePicture("mean-scale", "any").quality_range

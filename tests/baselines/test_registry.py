@@ -16,8 +16,8 @@ from layered.errors import OptionError
 
 def test_names_build_what_they_say() -> None:
     assert build("layered", weights="w") == LayeredFile("w", "cpu")
-    assert build("simulcast", "mean-scale") == Simulcast(BasePicture("compass-small", "cpu"))
-    factorized = BasePicture("factorized-small", "cuda")
+    assert build("simulcast", "mean-scale") == Simulcast(BasePicture("mean-scale", "compass-small", "cpu"))
+    factorized = BasePicture("factorized", "factorized-small", "cuda")
     assert build("single", "factorized", device="cuda") == SingleLayer(factorized)
     assert build("single", "avif") == SingleLayer(CLASSICAL["avif"])
 
@@ -39,3 +39,18 @@ def test_wrong_words_are_refused_with_the_valid_ones(arguments: tuple[str, ...],
 
 def test_every_picture_codec_can_be_simulcast() -> None:
     assert all(isinstance(build("simulcast", name), Simulcast) for name in PICTURES)
+
+
+def test_a_base_layer_without_bundled_weights_needs_some() -> None:
+    with pytest.raises(OptionError, match="aedc has no bundled weights"):
+        build("single", "aedc")
+
+
+def test_weights_with_another_base_layer_than_named_are_refused() -> None:
+    for name, weights, held in [
+        ("factorized", "compass-small", "mean-scale"),
+        ("aedc", "factorized-small", "factorized"),
+    ]:
+        codec = build("simulcast", name, weights)
+        with pytest.raises(OptionError, match=f"the base layer of {weights} is {held}, not {name}"):
+            codec.fingerprint()

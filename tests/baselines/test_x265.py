@@ -171,7 +171,13 @@ def test_versions_are_told() -> None:
     assert "build" in made["x265"] and made["ffmpeg"] and made["av"]
 
 
+def test_settings_are_those_that_results_were_made_with() -> None:
+    adaptation = "bframes=0:ref=1:scenecut=0:aq-mode=0:cutree=0:weightp=0:psy-rd=0:psy-rdoq=0"
+    timing = "frame-threads=1:pools=1:no-wpp=1"
+    assert f"log-level=none:info=0:keyint=-1:{adaptation}:{timing}" == x265.PARAMETERS
+
+
 def test_a_missing_pyav_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(OptionError, match=r"pip install 'layered\[codecs\]'"):
+    with pytest.raises(OptionError, match=r"pip install -e '\.\[codecs\]'"):
         x265.encode([PLANES], 30)

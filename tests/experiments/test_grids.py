@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from experiments.grids import bd_grids, published_grids
+from experiments.grids import _with_base, bd_grids, published_grids
 from experiments.harness import run
 from experiments.recipe import DataSpec, Recipe, load_recipe
 from experiments.report import write_report
 from experiments.runs import Results
-from experiments.tables import RULES, Tables
+from experiments.tables import RULES, Cell, Tables
 from layered.errors import RecipeError
 from tests.experiments.small_run import QUALITIES, small_recipe, write_pictures
 
@@ -50,34 +50,44 @@ def test_a_table_per_anchor_and_codec_has_a_row_per_set_of_scales(results: Resul
 def test_published_values_stand_beside_ours(results: Results) -> None:
     tables = Tables(results)
     grid = published_grids(tables)[0]
-    assert grid.header == ("top layer of", "single webp")
+    assert grid.header == ("top layer of", "", "single webp")
     # 0.3 and 0.35 of 0.25 are the paper's 1.2 and 1.4, of which only the layers above at 2.4 are published.
-    cells = {row[0]: row[1] for row in grid.rows}
+    assert [row[1] for row in grid.rows] == ["ours", "paper"] * 3
+    cells = {ours[0]: (ours[2], paper[2]) for ours, paper in zip(grid.rows[::2], grid.rows[1::2], strict=True)}
     for index, published in ((0, "-34.75"), (1, "-38.69")):
         ours = tables.bd_cell("single webp", "simulcast jpeg", 2, RULES[0], index).value
         shown = f"{ours:+.2f}" if ours is not None else "none"
-        assert cells[tables.ladders[index].label] == f"{shown} | {published}"
-    assert cells["x0.5 x1"].endswith(" | -16.29") and len(cells) == 3
+        assert cells[tables.ladders[index].label] == (shown, published)
+    assert cells["x0.5 x1"][1] == "-16.29" and len(cells) == 3
+
+
+def test_a_zero_of_one_and_the_same_base_layer_says_so() -> None:
+    assert "same base layer" in _with_base(Cell(0.0), 0).notes[0]
+    for cell, layer in [(Cell(0.1), 0), (Cell(0.0), 1), (Cell(None, ("why",)), 0)]:
+        assert _with_base(cell, layer) == cell
 
 
 def test_images_that_are_not_the_papers_are_told(results: Results) -> None:
-    def last_note(**data: object) -> str:
+    def first_note(**data: object) -> str:
         recipe = results.recipe.model_copy(update={"data": DataSpec.model_validate(data)})
-        return published_grids(Tables(replace(results, recipe=recipe)))[0].notes[-1]
+        return published_grids(Tables(replace(results, recipe=recipe)))[0].notes[0]
 
-    assert last_note(source="photos").startswith("Not the paper's images: ours are of photos")
-    assert last_note(source="kodak", limit=2) == "Ours are of Kodak, the first 2 images alone."
-    assert "shrunk to 100 a side" in last_note(source="kodak", longest_side=100)
-    assert last_note(source="kodak").startswith("Published: ")
+    assert first_note(source="photos").startswith("NO COMPARISON: ours are of photos, not known to be the paper's")
+    assert first_note(source="elsewhere/kodak").endswith("`data: kodak` would be.")
+    assert first_note(source="kodak_fake").startswith("NO COMPARISON")
+    assert first_note(source="kodak", limit=2).startswith("Ours are of 2 images of the paper's 24")
+    assert "shrunk to 100 a side" in first_note(source="kodak", longest_side=100)
 
 
 def test_both_training_budgets_are_told_also_before_anything_is_measured(results: Results) -> None:
     grid = published_grids(Tables(replace(results, recipe=load_recipe("kodak_3layer"), records=(), keys=())))[0]
-    assert "1,633 CLIC images" in grid.notes[0]
-    assert [note.split(":")[0] for note in grid.notes[1:3]] == ["Ours, compass-small", "Ours, factorized-small"]
-    assert "595 pictures; base 14000 steps of 8 crops of 128x128" in grid.notes[1]
-    ours, published = {row[0]: row[2] for row in grid.rows}["x0.25 x0.5"].split(" | ")
-    assert published == "+8.80" and ours.startswith("none [")  # a footnote says why there is none
+    paper = next(number for number, note in enumerate(grid.notes) if note.startswith("Published: "))
+    assert "1,633 CLIC images" in grid.notes[paper]
+    told = grid.notes[paper + 1 : paper + 4]
+    assert [note.split(":")[0] for note in told[:2]] == ["Ours, compass-small", "Ours, factorized-small"]
+    assert "595 pictures; base 14000 steps of 8 crops of 128x128" in told[0] and "weak anchor" in told[2]
+    at = [row[0] for row in grid.rows].index("x0.25 x0.5")
+    assert grid.rows[at + 1][3] == "+8.80" and grid.rows[at][3].startswith("none [")  # a footnote says why
 
 
 def test_a_report_of_several_sets_of_scales_has_a_curve_for_each_and_all_averages(results: Results) -> None:

@@ -33,7 +33,7 @@ def test_a_recipe_is_a_file_or_a_bundled_name(tmp_path: Path, monkeypatch: pytes
     Path("mine.yaml").write_text(yaml.safe_dump(values(tmp_path)))
     assert load_recipe("mine.yaml") == small_recipe(tmp_path)
     assert load_recipe("demo").name == "demo"
-    with pytest.raises(RecipeError, match=r"nonesuch\.yaml: no such file; bundled recipes are .*demo"):
+    with pytest.raises(RecipeError, match=r"no recipe or file nonesuch\.yaml; bundled are .*demo"):
         load_recipe("nonesuch.yaml")
 
 

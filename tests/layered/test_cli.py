@@ -368,7 +368,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ModuleNotFoundError) as caught:
         importlib.import_module("skimage")
-    assert "pip install 'layered[demo]'" in explain(caught.value)
+    assert "pip install -e '.[demo]'" in explain(caught.value)
 
 
 def test_running_out_of_memory_is_one_line(

@@ -46,6 +46,15 @@ def test_the_lower_layer_saves_bytes() -> None:
     assert len(layered.files[1]) < 0.95 * len(HEVC["hevc-420"].encode(image, 30))
 
 
+def test_a_layer_very_much_larger_than_the_one_below_is_refused_at_both_ends() -> None:
+    with pytest.raises(OptionError, match="at most 16 times as wide and high"):
+        CODEC.encode(IMAGE, (0.05, 1.0), 25)
+    _, _, payload = sealed.unseal(CODEC._kind, CODED.files[1])
+    forged = sealed.seal(CODEC._kind, 8192, 4096, payload)
+    with pytest.raises(CorruptStream, match="not 1 to 16 times as large"):
+        CODEC.decode(Encoded((CODED.files[0], forged), CODED.layer_bytes[:2]))
+
+
 def test_lower_layers_decode_without_those_above() -> None:
     for count in (1, 2):
         made = CODEC.decode(Encoded(CODED.files[:count], CODED.layer_bytes[:count]))

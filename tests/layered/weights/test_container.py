@@ -38,6 +38,16 @@ def test_a_cut_file_is_refused(name: str, kept: int, tmp_path: Path) -> None:
         read_tensors(tmp_path / name)
 
 
+def test_what_follows_the_packed_data_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors.xz"
+    write_tensors(path, TENSORS, {})
+    whole = path.read_bytes()
+    for more in (b"JUNK", whole):
+        path.write_bytes(whole + more)
+        with pytest.raises(OptionError, match=r"bytes follow the packed data"):
+            read_tensors(path)
+
+
 def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "_LIMIT", 1 << 24)
     (tmp_path / "bomb.xz").write_bytes(lzma.compress(bytes(1 << 25), preset=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from safetensors.torch import save_file
 import layered
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
+from layered.spec import build
 from layered.weights import card, catalogue, name_of, store
+from layered.weights.container import read_tensors
 from layered.weights.store import card_of, digest_of, export, save_codec
 from tests.conftest import smooth_picture
 
@@ -65,6 +68,47 @@ def test_references_to_nothing_are_refused(tiny_codec: LayeredCodec, tmp_path: P
         tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
     save_file(tensors, path, metadata | {"same": same})
     with pytest.raises(OptionError, match="damaged"):
+        layered.load(path)
+
+
+HUGE = {
+    "liff": {"predictor": {"name": "liff", "hidden": 30_000}, "residual": {"N": 3, "M": 3}},
+    "mei": {"name": "mei", "layers": 16, "coder": {"name": "mean-scale", "N": 1024, "M": 1024}},
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_a_specification_beyond_its_tensors_is_refused_before_memory_is_taken(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = 1024 if kind == "mei" else 3
+    spec = json.dumps({"base": {"N": side, "M": side}, "enhancement": HUGE[kind]})
+    metadata = {"format": "layered-weights-1", "name": "w", "spec": spec}
+    save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors", metadata)
+    built: list[str] = []
+
+    def noting(spec: object) -> LayeredCodec:
+        codec = build(spec)  # type: ignore[arg-type]
+        built.append(type(next(codec.parameters())).__name__ + type(next(codec.parameters()).data).__name__)
+        return codec
+
+    monkeypatch.setattr(store, "build", noting)
+    with pytest.raises(OptionError, match="do not fit its own specification"):
+        layered.load(tmp_path / "w.safetensors")
+    assert len(built) == 1 and "Fake" in built[0]  # never with memory behind it
+
+
+@pytest.mark.parametrize("wrong", [lambda t: t[0], lambda t: t.float()], ids=["rank", "type"])
+def test_tables_that_are_none_are_refused(
+    wrong: Callable[[torch.Tensor], torch.Tensor], tiny_codec: LayeredCodec, tmp_path: Path
+) -> None:
+    path = tmp_path / "w.safetensors"
+    save_codec(tiny_codec, path, "mine")
+    metadata, tensors = read_tensors(path)
+    name = "base.gaussian_conditional._quantized_cdf"
+    tensors[name] = wrong(tensors[name]).contiguous().clone()
+    save_file(tensors, path, metadata)
+    with pytest.raises(OptionError, match="which is no such table"):
         layered.load(path)
 
 
