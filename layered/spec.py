@@ -39,6 +39,7 @@ class GcSpec(Strict):
     entropy: str = "checkerboard"
     norm: str = "instance"
     noise: int = Field(default=0, ge=0, le=1024)
+    shortcut: bool = False
 
 
 class ScSpec(Strict):

@@ -11,17 +11,19 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layered.base.blocks import Conv, ResidualBlock, Upsampling, block
 from layered.base.finite import FiniteLayer
+from layered.base.initialise import luma_chroma
 from layered.base.transforms import pad_to_stride
 from layered.entropy.alphabet import Centres
 from layered.entropy.models import build_symbol_model
 from layered.errors import OptionError
 from layered.layer import Context, Latents, for_synthesis, in_double, in_order
 
-__all__ = ["Gc", "bounded", "downsampling", "generator", "image_encoder"]
+__all__ = ["Encoder", "Gc", "Generator", "bounded", "downsampling"]
 
 def downsampling(width: int, norm: str, inputs: int = 3, halvings: int = 4) -> nn.Sequential:
     """c7s1-w/16, d w/8, ..., each d halving the sides: 16 >> (4 - halvings) times smaller; `width` is that of four."""
@@ -30,12 +32,60 @@ def downsampling(width: int, norm: str, inputs: int = 3, halvings: int = 4) -> n
     return nn.Sequential(block(inputs, widths[0], 7, norm), *downs)
 
 
-def image_encoder(width: int, channels: int, norm: str, halvings: int = 4) -> nn.Sequential:
-    """Downsampling, then c3s1-C: picture -> code before its bound."""
-    last = Conv(width >> (4 - halvings), channels, 3)
-    # Behind a ReLU this gives codes of variance 1, which reach all of the papers' centres -2 to 2.
-    nn.init.kaiming_normal_(last.conv.weight)
-    return nn.Sequential(*downsampling(width, norm, halvings=halvings), last)
+class Encoder(nn.Module):
+    """Downsampling, then c3s1-C: picture in [-1, 1] -> code before its bound.
+
+    shortcut: see `Gc`.
+    """
+
+    def __init__(self, width: int, channels: int, norm: str, halvings: int = 4, shortcut: bool = False) -> None:
+        super().__init__()
+        last = Conv(width >> (4 - halvings), channels, 3)
+        # Behind a ReLU this gives codes of variance 1, which reach all of the papers' centres -2 to 2.
+        nn.init.kaiming_normal_(last.conv.weight)
+        self.layers = nn.Sequential(*downsampling(width, norm, halvings=halvings), last)
+        self.shortcut = nn.Conv2d(3, channels, 1 << halvings, 1 << halvings, bias=False) if shortcut else None
+        if self.shortcut is not None:
+            nn.init.zeros_(last.conv.weight[:3])
+            mix = _colours(channels)[..., None, None] / self.shortcut.weight[0, 0].numel()
+            self.shortcut.weight.data.copy_(mix.expand_as(self.shortcut.weight))
+
+    def forward(self, image: Tensor) -> Tensor:
+        code: Tensor = self.layers(image)
+        return code if self.shortcut is None else code + self.shortcut(image)
+
+
+class Generator(nn.Module):
+    """c3s1-w, so many R w, u w/2, ... u w/16, c7s1-3, tanh: code -> picture in [-1, 1], 16 times as large.
+
+    shortcut: see `Gc`.
+    """
+
+    def __init__(self, width: int, channels: int, blocks: int, norm: str, shortcut: bool = False) -> None:
+        super().__init__()
+        widths = [width >> k for k in range(5)]
+        middle = [ResidualBlock(width, norm) for _ in range(blocks)]
+        ups = [Upsampling(a, b, norm) for a, b in pairwise(widths)]
+        last = Conv(widths[-1], 3, 7)
+        self.layers = nn.Sequential(block(channels, width, 3, norm), *middle, *ups, last)
+        self.shortcut = nn.Conv2d(channels, 3, 1, bias=False) if shortcut else None
+        if self.shortcut is not None:
+            nn.init.zeros_(last.conv.weight)
+            self.shortcut.weight.data.copy_(torch.linalg.pinv(_colours(channels))[..., None, None])
+
+    def forward(self, code: Tensor) -> Tensor:
+        made: Tensor = self.layers(code)
+        if self.shortcut is not None:
+            size = [int(side) for side in made.shape[-2:]]
+            made = made + F.interpolate(self.shortcut(code), size, mode="bilinear", align_corners=False)
+        return torch.tanh(made)
+
+
+def _colours(channels: int) -> Tensor:
+    """[C, 3]: grey and two differences of colours, each scaled so that averages of pictures have a variance near 1."""
+    mix = torch.zeros(channels, 3)
+    mix[:3] = (luma_chroma() * torch.tensor([[1.3], [4.0], [8.0]]))[:channels]
+    return mix
 
 
 def bounded(code: Tensor, centres: Centres) -> Tensor:
@@ -43,14 +93,6 @@ def bounded(code: Tensor, centres: Centres) -> Tensor:
     low, high, steps = float(centres.values[0]), float(centres.values[-1]), len(centres) - 1
     middle, bound = (low + high) / 2, (high - low) / 2 * (steps + 1) / steps
     return middle + bound * torch.tanh((code - middle) / bound)
-
-
-def generator(width: int, channels: int, blocks: int, norm: str) -> nn.Sequential:
-    """c3s1-w, so many R w, u w/2, ... u w/16, c7s1-3, tanh: code -> picture in [-1, 1], 16 times as large."""
-    widths = [width >> k for k in range(5)]
-    middle = [ResidualBlock(width, norm) for _ in range(blocks)]
-    ups = [Upsampling(a, b, norm) for a, b in pairwise(widths)]
-    return nn.Sequential(block(channels, width, 3, norm), *middle, *ups, Conv(widths[-1], 3, 7), nn.Tanh())
 
 
 class Gc(FiniteLayer):
@@ -61,7 +103,9 @@ class Gc(FiniteLayer):
     `layered.entropy.symbols`; the paper has `histogram`.  norm: `instance` in the paper.  noise: channels of Gaussian
     noise beside the code at the generator, drawn anew for every code but alike at both ends.  The encoder's output is
     bounded by tanh at half a step beyond the outermost centres, where the soft quantiser's gradient still lives.
-    The rate does not depend on the quality, which is there for layers above.
+    shortcut (ours): a linear path beside each network, which starts as the averages of 16x16 pixels in the first three
+    codes and their bilinear enlargement, so that training starts from a picture instead of from grey; the networks then
+    learn what it leaves.  The rate does not depend on the quality, which is there for layers above.
     """
 
     stride = 16
@@ -75,13 +119,14 @@ class Gc(FiniteLayer):
         entropy: str = "checkerboard",
         norm: str = "instance",
         noise: int = 0,
+        shortcut: bool = False,
         lambdas: Sequence[float] = (0.0002,),
     ) -> None:
         super().__init__()
         if width % 16:
             raise OptionError(f"the width of gc is a multiple of 16, got {width}")
-        self.encoder = image_encoder(width, channels, norm)
-        self.generator = generator(width, channels + noise, blocks, norm)
+        self.encoder = Encoder(width, channels, norm, shortcut=shortcut)
+        self.generator = Generator(width, channels + noise, blocks, norm, shortcut)
         self.centres = Centres(centres)
         self.entropy_model = build_symbol_model(entropy, channels, len(centres))
         self.noise = noise

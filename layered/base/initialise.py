@@ -19,7 +19,7 @@ from layered.base.transforms import TransformLayer, pad_to_stride
 from layered.errors import OptionError
 from layered.layer import Layer
 
-__all__ = ["INITIALISATIONS", "initialise", "optimal_step"]
+__all__ = ["INITIALISATIONS", "initialise", "luma_chroma", "optimal_step"]
 
 _SPARE = 1e-3  # standard deviation of filters that the packet leaves unused
 
@@ -57,7 +57,7 @@ def _wavelet(layer: TransformLayer, crops: Tensor, generator: torch.Generator, c
     analysis: list[Any] = list(layer.g_a)
     synthesis: list[Any] = list(layer.g_s)
     signal = pad_to_stride(crops)
-    mix = _luma_chroma().to(signal)
+    mix = luma_chroma().to(signal)
     for stage, conv in enumerate(analysis[0::2]):
         kernels = _packet(conv.in_channels, mix)
         centred = signal - centre if stage == 0 else signal
@@ -89,7 +89,7 @@ def _wavelet(layer: TransformLayer, crops: Tensor, generator: torch.Generator, c
         last.bias.copy_(torch.cat([spread.clamp(min=0.2), torch.zeros_like(spread)]))
 
 
-def _luma_chroma() -> Tensor:
+def luma_chroma() -> Tensor:
     """Orthonormal rows: grey, red against blue, green against both."""
     rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
     return torch.nn.functional.normalize(rows, dim=1)

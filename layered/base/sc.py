@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from layered.base.blocks import block
 from layered.base.finite import FiniteLayer
-from layered.base.gc import bounded, downsampling, generator, image_encoder
+from layered.base.gc import Encoder, Generator, bounded, downsampling
 from layered.base.transforms import ceil_div, pad_to_stride
 from layered.entropy.alphabet import Centres
 from layered.entropy.contours import decode_labels, encode_labels
@@ -59,11 +59,11 @@ class Sc(FiniteLayer):
             raise OptionError(f"the width of sc is a multiple of 16, got {width}")
         self.classes, self.channels = classes, channels
         self.features = downsampling(width, norm, inputs=classes)
-        self.encoder = image_encoder(width, channels, norm, halvings=3)
+        self.encoder = Encoder(width, channels, norm, halvings=3)
         self.branch = nn.Sequential(
             block(channels + 1, width // 2, 3, norm), block(width // 2, width, 3, norm, stride=2)
         )
-        self.generator = generator(width, 2 * width, blocks, norm)
+        self.generator = Generator(width, 2 * width, blocks, norm)
         self.centres = Centres(centres)
         self.entropy_model = build_symbol_model(entropy, channels, len(centres))
         self.lambdas = tuple(lambdas)

@@ -92,6 +92,18 @@ def test_codes_are_centres_and_pictures_lie_between_black_and_white() -> None:
     assert coded.bits.shape == (2,)
 
 
+def test_a_shortcut_shows_the_picture_before_any_training() -> None:
+    image = torch.from_numpy(smooth_picture(96, 128)).permute(2, 0, 1)[None].float() / 255
+    context = Context(96, 128)
+
+    def error(codec: LayeredCodec) -> float:
+        coded = codec.base.code(codec.base.analyse(image, context), context, Hard())
+        return float((codec.base.synthesise(coded.latents, context) - image).square().mean())
+
+    flat = float((image - image.mean((2, 3), keepdim=True)).square().mean())
+    assert error(made(shortcut=True, norm="channel")) < 0.7 * flat < error(CODEC)
+
+
 def test_noise_is_the_decoders_too_and_another_for_another_code() -> None:
     codec = made(noise=3, norm="channel")
     data = codec.encode(smooth_picture(48, 48), (1.0,), verify=True)
