@@ -33,12 +33,17 @@ def rows(first_cells: str) -> list[list[str]]:
 
 def measured(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
     """The BD-rate as a table shows it."""
+    rate = measured_rate(recipe, codec, anchor, layer, scales)
+    return f"{rate:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+
+
+def measured_rate(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> float:
     with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             same = (row["codec"], row["anchor"], row["layer"]) == (codec, anchor, str(layer))
             if same and row["rule"] == "curve of averages" and scales in (None, row["scales"]):
                 assert row["method"] in METHODS
-                return f"{float(row['bd_rate_percent']):+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+                return float(row["bd_rate_percent"])
     raise AssertionError(f"{recipe} has no {codec} against {anchor}")
 
 
@@ -91,6 +96,36 @@ def test_the_table_of_many_layers_is_what_was_measured() -> None:
     assert table.keys() == ladders.keys() == set(range(3, 10))
     for count, cells in table.items():
         assert cells == [measured("many_layers", "layered", anchor, count - 1, ladders[count]) for anchor in ANCHORS]
+
+
+METHODS_OF_THE_PAPER = {
+    "SHVC (emulated, x265)": "SHVC", "Mei original": "Mei et al. (original)", "Mei enhanced": "Mei et al. (enhanced)",
+    "simulcast factorized": "Simulcast (Factorized)", **ANCHORS,
+}  # fmt: skip
+
+
+def test_the_table_of_all_methods_is_what_was_measured_and_published() -> None:
+    table = rows("| layered against | BL 1/4 |")
+    assert [row[0] for row in table] == list(METHODS_OF_THE_PAPER)[:4]
+    for anchor, *cells in table:
+        published = published_rates("compass").find("Kodak", "COMPASS", METHODS_OF_THE_PAPER[anchor], (1, 2))
+        ours = [measured("compass_table_bl_el1", "layered", anchor, layer) for layer in range(3)]
+        assert cells == [ours[0], ours[1], f"{published:+.1f}", ours[2]]
+    weak = measured("compass_table_bl_el1", "Mei enhanced", "simulcast mean-scale", 1)
+    assert f"(EL1 {weak} for the enhanced ones" in " ".join(" ".join(LINES).split())
+
+
+def test_the_table_of_20_pairs_of_scales_is_what_was_measured_and_published() -> None:
+    table = rows("| layered against | lowest |")
+    assert [row[0] for row in table] == list(METHODS_OF_THE_PAPER)
+    scales = load_recipe("compass_table_el2").scales
+    assert len(scales) == 20
+    for anchor, *cells in table:
+        ours = [measured_rate("compass_table_el2", "layered", anchor, 2, ladder_label(ladder)) for ladder in scales]
+        theirs = [published_rates("compass").find("Kodak", "COMPASS", METHODS_OF_THE_PAPER[anchor], s) for s in scales]
+        assert None not in theirs
+        paper = sum(value for value in theirs if value is not None) / len(theirs)
+        assert cells == [f"{value:+.1f}" for value in (min(ours), sum(ours) / len(ours), max(ours), paper)]
 
 
 def test_the_limits_it_admits_are_those_measured() -> None:
