@@ -124,6 +124,9 @@ class LayeredCodec(nn.Module):
         qualities = self.qualities(quality, len(check_scales(scales)))
         header = stream.Header(stream.VERSION, self.digest, width, height, len(qualities), exact)
         stream.check_header(header, limits)
+        if guide is not None and guide.labels.shape != (1, height, width):
+            sides = "x".join(map(str, guide.labels.shape[:0:-1]))
+            raise OptionError(f"a label map of {sides} is not of this picture of {width}x{height}")
         self.layer(len(qualities) - 1)  # too many layers are told before the first is coded
         chunks, pictures = [], []
         lower: Tensor | None = None
@@ -213,26 +216,27 @@ class LayeredCodec(nn.Module):
         exact: bool = False,
         verify: bool = True,
         trials: int = 7,
+        guide: Guide | None = None,
     ) -> bytes:
         """The best stream of at most `target_bytes`, by bisection on one quality for all layers.
 
         Raises OptionError when even the lowest quality needs more.
         """
         low, high = self.quality_range
-        best = self.encode(image, scales, low, exact, verify=False)
+        best = self.encode(image, scales, low, exact, verify=False, guide=guide)
         if len(best) > target_bytes:
             raise OptionError(f"the lowest quality already needs {len(best)} bytes, {target_bytes} are allowed")
         quality = low
         for trial in range(trials):
             middle = high if trial == 0 else (low + high) / 2
-            data = self.encode(image, scales, middle, exact, verify=False)
+            data = self.encode(image, scales, middle, exact, verify=False, guide=guide)
             if len(data) <= target_bytes:
                 best, low, quality = data, middle, middle
                 if middle == high:
                     break
             else:
                 high = middle
-        return self.encode(image, scales, quality, exact, verify=True) if verify else best
+        return self.encode(image, scales, quality, exact, verify=True, guide=guide) if verify else best
 
     def qualities(self, quality: float | Sequence[float] | None, layers: int) -> tuple[float, ...]:
         """The quality of each layer, as the stream stores it, for what `encode` may be given.  Raises OptionError."""

@@ -1,0 +1,119 @@
+"""What is to be kept, by classes, boxes and masks, in Python and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from layered.base.transforms import rebuild_tables
+from layered.cli import run
+from layered.errors import ImageError, OptionError
+from layered.guide import kept_boxes, kept_classes, load_labels
+from layered.image import load_image, save_image
+from layered.spec import CodecSpec, build
+from layered.stream import parse
+from layered.weights.store import save_codec
+from tests.conftest import smooth_picture
+
+CLASSES = ("sky", "road", "car")
+LABELS = np.repeat(np.array([[0], [1], [2]], np.uint8), 20, 0) * np.ones((1, 70), np.uint8)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A picture, its label map, a mask, and weights with an SC base layer."""
+    monkeypatch.chdir(tmp_path)
+    base = {"name": "sc", "classes": CLASSES, "width": 16, "channels": 2, "blocks": 0, "norm": "channel"}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        codec = build(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}))
+    rebuild_tables(codec)
+    save_codec(codec, "sc.safetensors", "sc")
+    save_image(smooth_picture(60, 70), "a.png")
+    Image.fromarray(LABELS).save("labels.png")
+    Image.fromarray((LABELS == 1).astype(np.uint8) * 255).save("mask.png")
+    return tmp_path
+
+
+def encode(*options: str) -> int:
+    """Payload bytes of a.png with these options, decoded as a check."""
+    words = ["encode", "a.png", "a.lyr", "--model", "sc.safetensors", *options]
+    assert run(words) == 0
+    assert run(["decode", "a.lyr", "out.png", "--weights", "sc.safetensors"]) == 0
+    assert load_image("out.png").shape == (60, 70, 3)
+    (chunk,) = parse(Path("a.lyr").read_bytes()).chunks
+    return len(chunk.payload)
+
+
+def test_classes_boxes_and_masks_add_up(place: Path) -> None:
+    nothing, everything = encode("--labels", "labels.png"), encode("--labels", "labels.png", "--preserve", "all")
+    road = encode("--labels", "labels.png", "--preserve", "road")
+    assert nothing < road < everything
+    assert road == encode("--labels", "labels.png", "--preserve", "1") == encode(
+        "--labels", "labels.png", "--mask", "mask.png"
+    )
+    assert road == encode("--labels", "labels.png", "--box", "0,20,70,20")
+    assert road < encode("--labels", "labels.png", "--preserve", "road", "--box", "0,0,70,10") <= everything
+
+
+def test_a_folder_of_maps_goes_with_a_folder_of_pictures(place: Path) -> None:
+    for folder in ("pictures", "maps"):
+        Path(folder).mkdir()
+    save_image(smooth_picture(60, 70), "pictures/b.png")
+    Image.fromarray(LABELS).save("maps/b.png")
+    assert run(["encode", "pictures", "out/", "--weights", "sc.safetensors", "--labels", "maps"]) == 0
+    assert Path("out/b.lyr").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--labels", "labels.png", "--preserve", "dog"], "there is no class 'dog'; there are sky, road, car"),
+        (["--labels", "labels.png", "--preserve", "3"], "there is no class '3'"),
+        (["--labels", "labels.png", "--box", "80,0,5,5"], "outside of the picture of 70x60"),
+        (["--labels", "labels.png", "--box", "1,2,3"], "not x,y,width,height"),
+        (["--labels", "labels.png", "--box", "1,2,0,3"], "at least one pixel"),
+        (["--labels", "labels.png", "--mask", "small.png"], "--mask is 5x4, the label map 70x60"),
+        (["--labels", "small.png"], "not of this picture"),
+        (["--labels", "a.png"], "one channel of 8 bits"),
+        (["--labels", "nowhere.png"], "no such file"),
+        (["--preserve", "road"], "go with --labels"),
+        ([], "give one with the picture"),
+    ],
+)
+def test_wrong_guides_are_told(
+    place: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(LABELS[:4, :5]).save("small.png")
+    assert run(["encode", "a.png", "a.lyr", "--weights", "sc.safetensors", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_weights_without_a_label_map_take_none(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["encode", "a.png", "a.lyr", "--weights", "factorized-small", "--labels", "labels.png"]) == 2
+    assert "code no label map" in capsys.readouterr().err
+
+
+def test_boxes_that_reach_beyond_the_picture_are_cut() -> None:
+    kept = kept_boxes(10, 12, [(-3, -2, 5, 4), (10, 8, 99, 99)])
+    assert kept.sum() == 2 * 2 + 2 * 2 and kept[0, 0] and kept[9, 11]
+
+
+def test_classes_go_by_name_or_number() -> None:
+    assert np.array_equal(kept_classes(LABELS, ["car", "0"], CLASSES), LABELS != 1)
+    with pytest.raises(OptionError, match="no class"):
+        kept_classes(LABELS, ["-1"], CLASSES)
+
+
+@pytest.mark.parametrize("make", [lambda i: i.convert("P"), lambda i: i], ids=["palette", "grey"])
+def test_label_maps_are_read_as_numbers(make: Callable[[Image.Image], Image.Image], tmp_path: Path) -> None:
+    make(Image.fromarray(LABELS)).save(tmp_path / "l.png")
+    assert np.array_equal(np.unique(load_labels(tmp_path / "l.png")), [0, 1, 2])
+    (tmp_path / "l.png").write_bytes(b"no picture")
+    with pytest.raises(ImageError, match="unreadable"):
+        load_labels(tmp_path / "l.png")
