@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch._subclasses.fake_tensor import FakeTensorMode
+
 from layered.spec import build
 from layered.training.recipe import load_recipe
 
@@ -29,3 +31,18 @@ def test_overrides_reach_into_lists_and_mappings() -> None:
     recipe = load_recipe("compass_small", ["phases.1.steps=7", "model.base.N=32", "only=[joint]", "data.folder=x"])
     assert recipe.phases[1].steps == 7 and recipe.only == ("joint",) and recipe.data.folder == "x"
     assert recipe.model.base == recipe.model.base.model_copy(update={"N": 32})  # type: ignore[union-attr]
+
+
+def test_generative_recipes_have_the_papers_parameter_counts() -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        gc, sc = (build(load_recipe(name).model).base for name in ("gc_paper", "sc_paper"))
+        assert _count(gc.encoder) == 5_553_244 and _count(gc.generator) == 154_869_723
+        assert _count(sc) == 182_585_271
+
+
+def test_the_ablation_differs_from_gc_in_its_last_phase_alone() -> None:
+    whole, ablation = load_recipe("gc_open"), load_recipe("gc_mse_ablation")
+    assert (whole.model, whole.data, whole.seed) == (ablation.model, ablation.data, ablation.seed)
+    assert whole.phases[0] == ablation.phases[0] and len(whole.phases) == len(ablation.phases) == 2
+    own = {"name", "adversarial"}
+    assert whole.phases[1].model_dump(exclude=own) == ablation.phases[1].model_dump(exclude=own)
