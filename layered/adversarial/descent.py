@@ -72,7 +72,7 @@ class AdversarialDescent(Descent):
         with torch.random.fork_rng():
             torch.manual_seed(zlib.crc32(f"{seed}/critic".encode()))
             self._critic = Discriminator(3, settings.critic.width, settings.critic.scales)
-        if critic is not None:
+        if critic is not None and self._plays:
             try:
                 self._critic.load_state_dict(dict(critic))
             except RuntimeError:
@@ -148,7 +148,9 @@ class AdversarialDescent(Descent):
     def state(self) -> dict[str, Any]:
         return {"maker": self._maker.state_dict(), "judge": self._judge.state_dict()}
 
-    def critic(self) -> dict[str, Tensor]:
+    def critic(self) -> dict[str, Tensor] | None:
+        if not self._plays:
+            return None
         return {name: value.detach().cpu().clone() for name, value in self._critic.state_dict().items()}
 
     def sheet(self, step: int) -> Image8 | None:

@@ -111,6 +111,13 @@ def test_the_discriminator_is_kept_from_phase_to_phase(tmp_path: Path, monkeypat
     assert seen[0] is None and isinstance(seen[1], dict)
 
 
+def test_without_a_discriminators_terms_none_is_trained_or_kept(tmp_path: Path) -> None:
+    alone = gan("alone", 2, adversarial=0, matching=0, critic={"scales": 3, "width": 8})
+    train(recipe(tmp_path, alone, gan("played", 1)), tmp_path / "run")
+    lines = logged(tmp_path / "run")
+    assert "critic" not in lines[0] and "verdict" not in lines[0] and "critic" in lines[2]
+
+
 def test_fixed_statistics_stay_fixed_in_the_weights(tmp_path: Path) -> None:
     phases = gan("one", 2), gan("two", 1, fixed_statistics=True)
     state = load(train(recipe(tmp_path, *phases), tmp_path / "run")).state_dict()
