@@ -115,6 +115,13 @@ def test_the_table_of_all_methods_is_what_was_measured_and_published() -> None:
     assert f"(EL1 {weak} for the enhanced ones" in " ".join(" ".join(LINES).split())
 
 
+def test_the_table_of_everyday_codecs_is_what_was_measured() -> None:
+    table = rows("| codec | BD-rate |")
+    assert len(table) == 9
+    for codec, cell in table:
+        assert cell == measured("classical_kodak", codec.split(" (`")[0], "BPG (x265, 8 bits)", 0)
+
+
 def test_the_table_of_20_pairs_of_scales_is_what_was_measured_and_published() -> None:
     table = rows("| layered against | lowest |")
     assert [row[0] for row in table] == list(METHODS_OF_THE_PAPER)
