@@ -23,11 +23,8 @@ __all__ = [
 ]  # fmt: skip
 
 STRIDE = 16
-RESIZED = {
-    "_quantized_cdf": (torch.int32, 2), "_cdf_length": (torch.int32, 1), "_offset": (torch.int32, 1),
-    "scale_table": (torch.float32, 1),
-}  # fmt: skip
-"""Type and number of dimensions of the entropy models' tables, whose lengths depend on what was learned."""
+RESIZED = {"_quantized_cdf": (False, 2), "_cdf_length": (False, 1), "_offset": (False, 1), "scale_table": (True, 1)}
+"""The entropy models' tables, whose lengths depend on what was learned: whether of floats, and dimensions."""
 BAND = 2**15  # of fewer pixels oneDNN's 1x1 convolution adds up in another order, and bits would change
 
 
@@ -177,7 +174,8 @@ def load_resized(module: nn.Module, state: Mapping[str, Tensor]) -> None:
             stored = state.get(f"{name}.{buffer}" if name else buffer)
             if stored is None or buffer not in RESIZED:
                 continue
-            if stored.dtype != RESIZED[buffer][0] or stored.ndim != RESIZED[buffer][1]:
+            built = stored.numel() > 0  # before training has ended there are none
+            if built and (stored.is_floating_point(), stored.ndim) != RESIZED[buffer]:
                 raise RuntimeError(f"{name}.{buffer} is {stored.dtype} {list(stored.shape)}, which is no such table")
             if stored.shape != current.shape:
                 setattr(part, buffer, torch.empty_like(stored, device=current.device))

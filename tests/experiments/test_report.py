@@ -186,7 +186,7 @@ def test_parquet_without_polars_names_the_extra(
     written: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(OptionError, match=r"layered\[parquet\]"):
+    with pytest.raises(OptionError, match=r"pip install -e .*parquet"):
         write_records_parquet(written, tmp_path / "records.parquet")
 
 
