@@ -63,8 +63,8 @@ class AdversarialDescent(Descent):
         self._plays = bool(settings.adversarial or settings.matching)
         (self._part,) = trained_parts(codec, phase)
         chosen = set(self._part.parameters())
-        for parameter in codec.parameters():
-            parameter.requires_grad_(parameter in chosen)
+        for name, parameter in codec.named_parameters():
+            parameter.requires_grad_(parameter in chosen and not name.endswith("quantiles"))
         if settings.fixed_statistics:
             for module in codec.base.modules():
                 if isinstance(module, InstanceNorm):
@@ -114,7 +114,9 @@ class AdversarialDescent(Descent):
         return {"loss": loss.detach(), **played, **values}
 
     def _train_critic(self, original: Tensor, made: Tensor) -> Tensor:
-        loss = critic_loss(self._settings.loss, self._judged(original), self._judged(made))
+        both = self._judged(torch.cat([original, made]))  # at once: processes agree on gradients once a forward
+        real, fake = ([[feature.chunk(2)[k] for feature in scale] for scale in both] for k in (0, 1))
+        loss = critic_loss(self._settings.loss, real, fake)
         self._judge.zero_grad()
         self._fabric.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._critic.parameters(), self._phase.clip)
@@ -126,17 +128,23 @@ class AdversarialDescent(Descent):
         settings = self._settings
         terms = {"bpp": (settings.rate, bits.mean() / (draw.crops.shape[-2] * draw.crops.shape[-1]))}
         if self._plays:
-            fake = self._judged(made)
+            fake = self._seen(made)
             terms["verdict"] = settings.adversarial, verdict_loss(settings.loss, fake)
             if settings.matching:
                 with torch.no_grad():
-                    real = self._judged(original)
+                    real = self._seen(original)
                 terms["matching"] = settings.matching, feature_matching(real, fake)
         if self._perceptual is not None:
             noise = torch.Generator(made.device).manual_seed(draw.noise)
             pictures = ((made + 1) / 2, (original + 1) / 2)
             terms["perceptual"] = settings.perceptual.weight, self._perceptual(*pictures, noise)
         return terms
+
+    def _seen(self, pictures: Tensor) -> list[list[Tensor]]:
+        """What the discriminator finds, without a thought of its own gradients."""
+        with self._fabric.autocast():
+            found: list[list[Tensor]] = self._critic(pictures)
+        return found
 
     def told(self, draw: Draw, means: Mapping[str, float]) -> dict[str, float]:
         told = {name: value for name, value in means.items() if name != "mse"}
