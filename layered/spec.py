@@ -55,6 +55,18 @@ class ScSpec(Strict):
     norm: str = "instance"
 
 
+class TunableSpec(Strict):
+    """Tunable GAN compression, see `layered.base.tunable.TunableGc`."""
+
+    name: Literal["tunable"]
+    width: int = Field(default=960, ge=16, le=4096)
+    channels: int = Field(default=8, ge=1, le=256)
+    blocks: int = Field(default=9, ge=0, le=64)
+    centres: tuple[float, ...] = (-2, -1, 0, 1, 2)
+    entropy: str = "autoregressive"
+    norm: str = "instance"
+
+
 class EnhancementSpec(Strict):
     """COMPASS enhancement: a predictor by name with its options, and the residual module."""
 
@@ -90,7 +102,7 @@ class CodecSpec(Strict):
     weights and its lambda along; a built codec's own specification never holds such a name.
     """
 
-    base: TransformSpec | GcSpec | ScSpec | str = TransformSpec()
+    base: TransformSpec | GcSpec | ScSpec | TunableSpec | str = TransformSpec()
     enhancement: EnhancementSpec | MeiSpec | None = None
     lambdas: tuple[float, ...] = (0.0067,)
 
@@ -105,7 +117,7 @@ class CodecSpec(Strict):
         return _by_name(value, {"mei": MeiSpec}, EnhancementSpec)
 
 
-_SPECS: dict[str, type[Strict]] = {"gc": GcSpec, "sc": ScSpec}
+_SPECS: dict[str, type[Strict]] = {"gc": GcSpec, "sc": ScSpec, "tunable": TunableSpec}
 """Base layers whose options are others than a width and a number of channels."""
 
 
@@ -151,12 +163,19 @@ def _sc(spec: ScSpec, lambdas: tuple[float, ...]) -> Layer:
     return Sc(**options, classes=len(spec.classes), lambdas=lambdas)
 
 
+def _tunable(spec: TunableSpec, lambdas: tuple[float, ...]) -> Layer:
+    from layered.base.tunable import TunableGc
+
+    return TunableGc(**spec.model_dump(exclude={"name"}), lambdas=lambdas)
+
+
 BASE_LAYERS: dict[str, Callable[[Any, tuple[float, ...]], Layer]] = {
     "mean-scale": _mean_scale,
     "factorized": _factorized,
     "aedc": _aedc,
     "gc": _gc,
     "sc": _sc,
+    "tunable": _tunable,
 }
 
 
@@ -223,7 +242,7 @@ def _coder(spec: TransformSpec, lambdas: tuple[float, ...], message: str) -> Tra
     return layer
 
 
-def _layer(spec: TransformSpec | GcSpec | ScSpec, lambdas: tuple[float, ...]) -> Layer:
+def _layer(spec: TransformSpec | GcSpec | ScSpec | TunableSpec, lambdas: tuple[float, ...]) -> Layer:
     if spec.name not in BASE_LAYERS:
         raise OptionError(f"unknown layer {spec.name!r}; choose one of {', '.join(BASE_LAYERS)}")
     return BASE_LAYERS[spec.name](spec, lambdas)

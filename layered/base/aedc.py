@@ -18,7 +18,7 @@ from layered.entropy.alphabet import Centres
 from layered.entropy.checkerboard import Checkerboard
 from layered.layer import Context, Latents, for_synthesis, in_double, in_order
 
-__all__ = ["Aedc", "importance_mask"]
+__all__ = ["Aedc", "granted_share", "importance_mask"]
 
 LEVELS = 6
 BLOCKS = 15
@@ -74,7 +74,7 @@ class Aedc(FiniteLayer):
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
         y, importance = self.g_a(pad_to_stride(image, self.stride) - 0.5).split([self.channels, 1], 1)
-        share = (lambda_at(self.lambdas, context.quality) / self.lambdas[-1]) ** 0.25
+        share = granted_share(self.lambdas, context.quality)
         mask = importance_mask(share * importance.sigmoid(), self.channels)
         return Latents((self.gains.apply_gain(y, context.quality) * mask,))
 
@@ -82,6 +82,15 @@ class Aedc(FiniteLayer):
         y = self.gains.remove_gain(for_synthesis(latents.parts[0], context), context.quality)
         image = in_double(self.g_s, y) if context.exact else self.g_s(in_order(y)).float()
         return image[..., : context.height, : context.width] + 0.5
+
+
+def granted_share(lambdas: Sequence[float], quality: float) -> float:
+    """The share of the importance map that a quality grants, in (0, 1]: the fourth root of its lambda, the highest's 1.
+
+    At high rate a step of the quantiser goes with the square root of lambda, and so bits with its logarithm; at a few
+    bits a position the slower root spreads the qualities over the channels.
+    """
+    return float((lambda_at(lambdas, quality) / lambdas[-1]) ** 0.25)
 
 
 def importance_mask(importance: Tensor, channels: int) -> Tensor:

@@ -1,0 +1,93 @@
+"""Tunable GAN compression: one set of weights for a range of rates, chosen when encoding.
+
+Source: Wu, Huang and Shen, "A GAN-based Tunable Image Compression System" (WACV 2020), of which the abstract and the
+supplement were at hand.  Theirs: an importance map that allocates bits, a generator that fills what is unimportant, an
+encoder and a discriminator that see a pyramid of the picture.  Ours, as the paper's are not public: the number of
+levels, ordered channels of which the map says how many are used, the share of it that a quality grants, and that the
+generator is told that share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layered.base.aedc import granted_share, importance_mask
+from layered.base.blocks import Conv
+from layered.base.finite import FiniteLayer
+from layered.base.gc import Generator, bounded, downsampling
+from layered.base.transforms import pad_to_stride
+from layered.entropy.alphabet import Centres
+from layered.entropy.models import build_symbol_model
+from layered.errors import OptionError
+from layered.layer import Context, Latents, for_synthesis, in_double, in_order
+
+__all__ = ["PyramidEncoder", "TunableGc"]
+
+
+class PyramidEncoder(nn.Module):
+    """The picture [B, 3, H, W] in [-1, 1] at full, half and quarter size -> [B, outputs, H/16, W/16]."""
+
+    LEVELS = 3
+
+    def __init__(self, width: int, outputs: int, norm: str) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(downsampling(width, norm, halvings=4 - k) for k in range(self.LEVELS))
+        self.last = Conv(sum(width >> k for k in range(self.LEVELS)), outputs, 3)
+        nn.init.kaiming_normal_(self.last.conv.weight)
+
+    def forward(self, image: Tensor) -> Tensor:
+        found = [level(F.avg_pool2d(image, 1 << k) if k else image) for k, level in enumerate(self.levels)]
+        code: Tensor = self.last(torch.cat(found, 1))
+        return code
+
+
+class TunableGc(FiniteLayer):
+    """Base layer of C ordered channels at 1/16 of the picture, of which positions use as many as they are granted.
+
+    The options are those of `layered.base.gc.Gc`.  lambdas: trade-offs of training; a quality grants the share of
+    `layered.base.aedc.granted_share`, so that bits rise with it.  The map is not sent: codes that are not used are
+    zero, which the entropy model foresees, best where it sees other channels (`autoregressive`).
+    """
+
+    stride = 16
+
+    def __init__(
+        self,
+        width: int,
+        channels: int,
+        blocks: int,
+        centres: Sequence[float] = (-2, -1, 0, 1, 2),
+        entropy: str = "autoregressive",
+        norm: str = "instance",
+        lambdas: Sequence[float] = (0.0002,),
+    ) -> None:
+        super().__init__()
+        if width % 16:
+            raise OptionError(f"the width of tunable is a multiple of 16, got {width}")
+        if 0 not in centres:
+            raise OptionError(f"tunable needs 0 among its centres, got {list(centres)}")
+        self.channels = channels
+        self.encoder = PyramidEncoder(width, channels + 1, norm)
+        self.generator = Generator(width, channels + 1, blocks, norm)
+        self.centres = Centres(centres)
+        self.entropy_model = build_symbol_model(entropy, channels, len(centres))
+        self.lambdas = tuple(lambdas)
+
+    def analyse(self, image: Tensor, context: Context) -> Latents:
+        w, importance = self.encoder(2 * pad_to_stride(image, self.stride) - 1).float().split([self.channels, 1], 1)
+        share = granted_share(self.lambdas, context.quality)
+        return Latents((bounded(w, self.centres) * importance_mask(share * importance.sigmoid(), self.channels),))
+
+    def synthesise(self, latents: Latents, context: Context) -> Tensor:
+        code = for_synthesis(latents.parts[0], context)
+        share = torch.full_like(code[:, :1], granted_share(self.lambdas, context.quality))
+        told = torch.cat([code, share], 1)
+        made = in_double(self.generator, told) if context.exact else self.generator(in_order(told)).float()
+        return (made[..., : context.height, : context.width] + 1) / 2
+
+    def part(self, kind: str) -> nn.Module:
+        return self.generator if kind == "generator" else super().part(kind)
