@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -131,52 +132,15 @@ def _by_name(value: Any, named: Mapping[str, type[Strict]], otherwise: type[Stri
         raise ValueError(faults(error)) from None
 
 
-def _mean_scale(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
-    from layered.base.mean_scale import MeanScale
-
-    return MeanScale(spec.N, spec.M, lambdas)
-
-
-def _factorized(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
-    from layered.base.factorized import Factorized
-
-    return Factorized(spec.N, spec.M, lambdas)
-
-
-def _aedc(spec: TransformSpec, lambdas: tuple[float, ...]) -> Layer:
-    from layered.base.aedc import Aedc
-
-    return Aedc(spec.N, spec.M, lambdas)
-
-
-def _gc(spec: GcSpec, lambdas: tuple[float, ...]) -> Layer:
-    from layered.base.gc import Gc
-
-    options = spec.model_dump(exclude={"name"})
-    return Gc(**options, lambdas=lambdas)
-
-
-def _sc(spec: ScSpec, lambdas: tuple[float, ...]) -> Layer:
-    from layered.base.sc import Sc
-
-    options = spec.model_dump(exclude={"name", "classes"})
-    return Sc(**options, classes=len(spec.classes), lambdas=lambdas)
-
-
-def _tunable(spec: TunableSpec, lambdas: tuple[float, ...]) -> Layer:
-    from layered.base.tunable import TunableGc
-
-    return TunableGc(**spec.model_dump(exclude={"name"}), lambdas=lambdas)
-
-
-BASE_LAYERS: dict[str, Callable[[Any, tuple[float, ...]], Layer]] = {
-    "mean-scale": _mean_scale,
-    "factorized": _factorized,
-    "aedc": _aedc,
-    "gc": _gc,
-    "sc": _sc,
-    "tunable": _tunable,
+BASE_LAYERS: dict[str, str] = {
+    "mean-scale": "layered.base.mean_scale:MeanScale",
+    "factorized": "layered.base.factorized:Factorized",
+    "aedc": "layered.base.aedc:Aedc",
+    "gc": "layered.base.gc:Gc",
+    "sc": "layered.base.sc:Sc",
+    "tunable": "layered.base.tunable:TunableGc",
 }
+"""Where each is, by name; a class takes the options of its specification, and `lambdas`."""
 
 
 def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
@@ -245,4 +209,6 @@ def _coder(spec: TransformSpec, lambdas: tuple[float, ...], message: str) -> Tra
 def _layer(spec: TransformSpec | GcSpec | ScSpec | TunableSpec, lambdas: tuple[float, ...]) -> Layer:
     if spec.name not in BASE_LAYERS:
         raise OptionError(f"unknown layer {spec.name!r}; choose one of {', '.join(BASE_LAYERS)}")
-    return BASE_LAYERS[spec.name](spec, lambdas)
+    module, name = BASE_LAYERS[spec.name].split(":")
+    layer: Layer = getattr(import_module(module), name)(**spec.model_dump(exclude={"name"}), lambdas=lambdas)
+    return layer

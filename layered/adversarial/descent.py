@@ -148,7 +148,7 @@ class AdversarialDescent(Descent):
 
     def told(self, draw: Draw, means: Mapping[str, float]) -> dict[str, float]:
         told = {name: value for name, value in means.items() if name != "mse"}
-        return told | {"psnr": -10 * math.log10(max(means["mse"] / 4, 1e-10))}
+        return told | ({"psnr": -10 * math.log10(means["mse"] / 4)} if means["mse"] else {})  # none kept, none wrong
 
     def trained_modules(self) -> tuple[nn.Module, ...]:
         return (self._part,)

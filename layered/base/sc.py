@@ -36,7 +36,7 @@ MOST_PIXELS = 2**21
 class Sc(FiniteLayer):
     """Base layer of a label map and of codes [B, C, 2*ceil(H/16), 2*ceil(W/16)] that count where the heatmap is 1.
 
-    The options are those of `layered.base.gc.Gc`.  classes: how many there are.  The encoder needs the context's guide.
+    The options are those of `layered.base.gc.Gc`.  classes: their names.  The encoder needs the context's guide.
     Latents: codes, heatmap [B, 1, ...] of zeros and ones, and labels [B, 1, H, W]; only codes are continuous, and the
     ideal bits are theirs alone.
     """
@@ -48,7 +48,7 @@ class Sc(FiniteLayer):
         width: int,
         channels: int,
         blocks: int,
-        classes: int,
+        classes: Sequence[str],
         centres: Sequence[float] = (-2, -1, 0, 1, 2),
         entropy: str = "static",
         norm: str = "instance",
@@ -57,8 +57,8 @@ class Sc(FiniteLayer):
         super().__init__()
         if width % 16:
             raise OptionError(f"the width of sc is a multiple of 16, got {width}")
-        self.classes, self.channels = classes, channels
-        self.features = downsampling(width, norm, inputs=classes)
+        self.classes, self.channels = len(classes), channels
+        self.features = downsampling(width, norm, inputs=len(classes))
         self.encoder = Encoder(width, channels, norm, halvings=3)
         self.branch = nn.Sequential(
             block(channels + 1, width // 2, 3, norm), block(width // 2, width, 3, norm, stride=2)

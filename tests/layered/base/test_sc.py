@@ -128,7 +128,7 @@ def test_a_damaged_label_map_with_a_right_checksum_around_it_is_told(codec: Laye
 
 def test_networks_have_the_papers_layers() -> None:
     with torch.device("meta"):
-        sc = Sc(960, 8, 9, classes=34)
+        sc = Sc(960, 8, 9, classes=[str(k) for k in range(34)])
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in sc.named_children()}
     down = 60 * 120 * 9 + 120 + 120 * 240 * 9 + 240 + 240 * 480 * 9 + 480
     assert count["features"] == 34 * 60 * 49 + 60 + down + 480 * 960 * 9 + 960
