@@ -94,8 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--card-only", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
     given = parser.parse_args(arguments)
-    plain = given.folder / f"{given.name}.safetensors"
-    target = plain if plain.is_file() else plain.with_suffix(".safetensors.xz")
+    target = given.folder / f"{given.name}.safetensors.xz"
     training = {**budget(given.run), "machine": given.machine}
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")

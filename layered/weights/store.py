@@ -26,6 +26,7 @@ from layered.weights.sharing import restored, shared
 __all__ = ["card_of", "digest_of", "export", "load", "save_codec"]
 
 _FORMAT = "layered-weights-1"
+_BUNDLED = ".safetensors.xz"
 _FULL = ("entropy_bottleneck", "gaussian_conditional", "gains", "entropy_model", "centres")
 
 
@@ -88,7 +89,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> LayeredCodec:
     path = Path(name)
     if path.is_file():
         return _read(path, device)
-    with resources.as_file(resources.files("layered.weights") / _file_of(card(str(name)))) as bundled:
+    with resources.as_file(resources.files("layered.weights") / f"{card(str(name)).name}{_BUNDLED}") as bundled:
         return _read(bundled, device)
 
 
@@ -171,13 +172,8 @@ def export(name: str, path: str | Path) -> None:
     """Copy the bundled weights `name`, unpacked, and their card to `path` (.safetensors) and beside it (.json)."""
     chosen = card(name)
     folder = resources.files("layered.weights")
-    write_bytes_atomic(Path(path).with_suffix(".safetensors"), unpacked((folder / _file_of(chosen)).read_bytes()))
+    write_bytes_atomic(Path(path).with_suffix(".safetensors"), unpacked((folder / f"{chosen.name}{_BUNDLED}").read_bytes()))
     write_bytes_atomic(Path(path).with_suffix(".json"), (folder / f"{chosen.name}.json").read_bytes())
-
-
-def _file_of(chosen: Card) -> str:
-    plain = f"{chosen.name}.safetensors"
-    return plain if (resources.files("layered.weights") / plain).is_file() else f"{plain}.xz"
 
 
 def _widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
