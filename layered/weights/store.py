@@ -172,7 +172,8 @@ def export(name: str, path: str | Path) -> None:
     """Copy the bundled weights `name`, unpacked, and their card to `path` (.safetensors) and beside it (.json)."""
     chosen = card(name)
     folder = resources.files("layered.weights")
-    write_bytes_atomic(Path(path).with_suffix(".safetensors"), unpacked((folder / f"{chosen.name}{_BUNDLED}").read_bytes()))
+    packed = (folder / f"{chosen.name}{_BUNDLED}").read_bytes()
+    write_bytes_atomic(Path(path).with_suffix(".safetensors"), unpacked(packed))
     write_bytes_atomic(Path(path).with_suffix(".json"), (folder / f"{chosen.name}.json").read_bytes())
 
 
