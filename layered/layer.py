@@ -108,6 +108,10 @@ class Layer(nn.Module, ABC):
         """Where the picture is meant to be like the original, [B, 1, H, W] in [0, 1]; None: everywhere."""
         return None
 
+    def draw(self, context: Context, generator: torch.Generator) -> Latents:
+        """Latents of one picture, drawn at random.  Raises OptionError where that makes no picture."""
+        raise OptionError("these weights have no finite alphabet to draw from; those of a gc base layer do")
+
     def part(self, kind: str) -> nn.Module:
         """The piece of that name that a training phase trains alone.  Raises OptionError where there is none."""
         raise OptionError(f"this model has no {kind} of its own; use joint or all")

@@ -38,6 +38,12 @@ class FiniteLayer(Layer):
         check_symbols(stored, (symbols,), context)
         return Latents((self.values_of(torch.from_numpy(values)[None]),))
 
+    def draw(self, context: Context, generator: torch.Generator) -> Latents:
+        """Every code uniformly."""
+        height, width = ceil_div(context.height, self.stride), ceil_div(context.width, self.stride)
+        shape = (1, self.entropy_model.channels, height, width)
+        return Latents((self.values_of(torch.randint(len(self.centres), shape, generator=generator)),))
+
     def values_of(self, symbols: Tensor) -> Tensor:
         """Symbols [B, C, h, w] -> latents."""
         return self.centres.at(symbols.long().to(self.centres.values.device))

@@ -29,8 +29,8 @@ from layered.rounding import Rounding
 __all__ = ["Sc"]
 
 COARSE = 16  # pixels of the generator's input; codes have half of it
-MOST_PIXELS = 2**21
-"""Of a label map: boundaries are followed in Python, some 2 seconds for half a megapixel."""
+MOST_PIXELS = 2**20
+"""Of a label map: boundaries are followed in Python, a second for 480x360, two minutes for this much of noise."""
 
 
 class Sc(FiniteLayer):
@@ -131,6 +131,9 @@ class Sc(FiniteLayer):
         codes[:, torch.from_numpy(heatmap > 0).to(device)] = self.values_of(torch.from_numpy(values[:, 0]))
         both = (torch.from_numpy(each.astype(np.float32))[None, None].to(device) for each in (heatmap, labels))
         return Latents((codes[None], *both))
+
+    def draw(self, context: Context, generator: torch.Generator) -> Latents:
+        raise OptionError("sc makes pictures of label maps, which cannot be drawn at random; encode with --labels")
 
     def part(self, kind: str) -> nn.Module:
         return self.generator if kind == "generator" else super().part(kind)

@@ -27,7 +27,7 @@ from layered.errors import CorruptStream, LayeredError, OptionError
 if TYPE_CHECKING:
     from layered.image import Image8
 
-__all__ = ["decode"]
+__all__ = ["decode", "size_of"]
 
 
 def decode(
@@ -58,7 +58,8 @@ def decode(
 
     if layer is not None and size is not None:
         raise OptionError("--layer and --size exclude one another")
-    every, index, box = layer == "all", _index(layer), _box(size)
+    every, index = layer == "all", _index(layer)
+    box = None if size is None else size_of(size)
     if every and "{layer}" not in target:
         if target == PIPE or (Path(target).suffix and not is_folder(target)):
             raise OptionError(f"{target}: --layer all needs a folder, or a name with {{layer}} in it, as OUT")
@@ -117,9 +118,8 @@ def _index(text: str | None) -> int | None:
     return int(text)
 
 
-def _box(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
+def size_of(text: str) -> tuple[int, int]:
+    """`1536x1024` -> (1536, 1024).  Raises OptionError."""
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     if match is None:
         raise OptionError(f"--size: {text!r} is not WIDTHxHEIGHT, for example 1536x1024")

@@ -271,7 +271,7 @@ ms_ssim: false
         ("encode a.png b.lyr --layers 1,2", "at most 1"),
         ("encode a.png b.lyr --layers nan", "above 0"),
         ("encode a.png b.lyr --layers half", "--layers: 'half'"),
-        ("encode a.png b.lyr --quality 1,2", "2 numbers for 3 layers"),
+        ("encode a.png b.lyr --quality 1,2", "2 qualities for 3 layers"),
         ("encode a.png b.lyr --quality good", "--quality: 'good'"),
         ("encode a.png b.lyr --quality 1e9 --weights WEIGHTS", "is outside 1 to 3"),
         ("encode a.png b.lyr --quality nan --weights WEIGHTS", "is outside 1 to 3"),
