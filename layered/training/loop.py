@@ -132,8 +132,8 @@ class Run:
             for step in range(start, phase.steps):
                 log = self._descend(descent, phase, step)
                 done = step + 1
-                if not math.isfinite(log["loss"]):
-                    raise LayeredError(f"phase {phase.name!r}: the loss of step {done} is not finite; lower its lr")
+                if not all(map(math.isfinite, log.values())):
+                    raise LayeredError(f"phase {phase.name!r}: a loss of step {done} is not finite; lower its lr")
                 self.seconds = before + time.monotonic() - began
                 progress.update(bar, completed=done, last=_short(log))
                 if (done % self.recipe.log_every == 0 or done == phase.steps) and self.fabric.is_global_zero:
