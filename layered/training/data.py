@@ -4,35 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layered.errors import ImageError, RecipeError
-from layered.guide import load_labels
-from layered.image import load_image
+from layered.errors import ImageError
 
-__all__ = ["CropSource", "digest_of_pictures", "downscale", "load_folder", "load_maps"]
-
-_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
-
-
-def load_folder(folder: str | Path, limit: int | None = None) -> list[Tensor]:
-    """Every picture under `folder`, sorted by path, as uint8 [3, H, W]; unreadable ones raise ImageError."""
-    return [torch.from_numpy(load_image(path)).permute(2, 0, 1).contiguous() for path in _paths(folder, limit)]
-
-
-def _paths(folder: str | Path, limit: int | None) -> list[Path]:
-    root = Path(folder)
-    if not root.is_dir():
-        raise RecipeError(f"data.folder: {folder} is not a folder; set it with --set data.folder=DIR")
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in _ENDINGS)[:limit]
-    if not paths:
-        raise RecipeError(f"data.folder: no pictures in {folder}")
-    return paths
-
+__all__ = ["CropSource", "digest_of_pictures", "downscale"]
 
 def digest_of_pictures(pictures: Sequence[Tensor]) -> str:
     """SHA-256 of all pictures, in order."""
@@ -43,25 +22,10 @@ def digest_of_pictures(pictures: Sequence[Tensor]) -> str:
     return total.hexdigest()
 
 
-def load_maps(folder: str | Path, pictures: str | Path, limit: int | None = None) -> list[Tensor]:
-    """The label maps of the pictures that `load_folder` gives, uint8 [1, H, W]: grey PNGs of the same relative names.
-
-    Raises RecipeError for a picture without one, or whose map is no map.
-    """
-    found = []
-    for path in _paths(pictures, limit):
-        at = (Path(folder) / path.relative_to(pictures)).with_suffix(".png")
-        try:
-            found.append(torch.from_numpy(load_labels(at))[None])
-        except ImageError as error:
-            raise RecipeError(f"data.labels: {error}") from None
-    return found
-
-
 class CropSource:
     """Draws batches of random crops, half of them mirrored, from pictures held on one device.
 
-    maps: label maps of the pictures, of the same sizes, for crops with their labels.  Raises RecipeError for others.
+    maps: label maps of the pictures, of the same sizes, for crops with their labels.
     """
 
     def __init__(
@@ -71,10 +35,6 @@ class CropSource:
         maps: Sequence[Tensor] | None = None,
     ) -> None:
         if maps is not None:
-            for number, (picture, labels) in enumerate(zip(pictures, maps, strict=True)):
-                if picture.shape[1:] != labels.shape[1:]:
-                    sizes = f"{list(labels.shape[1:])}, the picture {list(picture.shape[1:])}"
-                    raise RecipeError(f"data.labels: the map of picture {number} is {sizes}")
             pictures = [torch.cat(pair) for pair in zip(pictures, maps, strict=True)]
         self.labelled = maps is not None
         self.pictures = [picture.to(device) for picture in pictures]

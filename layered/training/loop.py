@@ -20,8 +20,9 @@ from layered.image import save_image
 from layered.spec import build
 from layered.training.checkpoint import RunState, load_state, save_state, take_start
 from layered.training.curves import Curves
-from layered.training.data import CropSource, digest_of_pictures, load_folder, load_maps
+from layered.training.data import CropSource, digest_of_pictures
 from layered.training.descent import Descent, build_descent
+from layered.training.folders import load_pictures
 from layered.training.interrupt import Deferred
 from layered.training.phases import draw_step, largest_crop, learning_rate, prepare
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
@@ -73,9 +74,7 @@ class Run:
             self.codec: LayeredCodec = build(recipe.model)
         self.codec.to(self.fabric.device)
         self.codec.to(memory_format=torch.channels_last)
-        pictures = load_folder(recipe.data.folder, recipe.data.limit)
-        settings = recipe.data
-        maps = None if settings.labels is None else load_maps(settings.labels, settings.folder, settings.limit)
+        pictures, maps = load_pictures(recipe.data)
         self.pictures = digest_of_pictures([*pictures, *(maps or ())])
         self.source = CropSource(pictures, self.fabric.device, maps)
         for phase in recipe.phases:

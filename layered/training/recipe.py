@@ -19,12 +19,26 @@ __all__ = ["DataSettings", "Phase", "TrainingRecipe", "load_recipe"]
 class DataSettings(Strict):
     """Where the pictures are: a folder, read whole into memory; limit: use only the first so many.
 
-    labels: a folder of label maps, grey PNGs under the names of the pictures, where a layer needs them.
+    layout: `folder` for any pictures below it, or how a data set lies there (`layered.training.folders`).  labels: of
+    any pictures a folder of label maps, grey PNGs under their names, where a layer needs them.  longest_side: pictures
+    are shrunk to it (antialiased bicubic, their maps by the nearest class).  filter: `open-images` leaves out what the
+    GC paper does, pictures hardly shrunk, and very saturated or bright ones.
     """
 
     folder: str
+    layout: Literal["folder", "cityscapes-34", "cityscapes-19", "ade20k"] = "folder"
     labels: str | None = None
+    longest_side: int | None = Field(default=None, ge=16)
+    filter: Literal["open-images"] | None = None
     limit: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> DataSettings:
+        if self.filter and not self.longest_side:
+            raise ValueError("filter: open-images goes with longest_side, 768 in the paper")
+        if self.labels and self.layout != "folder":
+            raise ValueError(f"labels: the layout {self.layout} says where they are")
+        return self
 
 
 class Phase(Strict):
