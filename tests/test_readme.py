@@ -147,6 +147,16 @@ def test_the_limits_it_admits_are_those_measured() -> None:
     assert f"it needs {float(near):.0f}% more bits than a single layer" in text
 
 
+def test_what_it_says_of_label_maps_is_what_was_measured() -> None:
+    told = (RESULTS / "label_maps.txt").read_text(encoding="utf-8").splitlines()
+    contours = re.findall(r"[\d.]+", told[0])
+    maps = told[-1].split()[0]
+    expected = f"all {maps} maps of CamVid at 480x360 take {float(contours[1]):,.0f} bytes each on average, "
+    expected += f"{float(contours[2]):.2f} of what lossless JPEG XL needs"
+    best = min(told[1:4], key=lambda line: int(re.findall(r"\d+", line)[0]))
+    assert expected in " ".join(" ".join(LINES).split()) and best.startswith("JPEG XL")
+
+
 SPEEDS = {
     "mean-scale encode, 768x512, time": "coding: mean-scale encode",
     "mean-scale decode, 768x512, time": "coding: mean-scale decode",

@@ -42,9 +42,9 @@ class AdversarialSettings(Strict):
 
     loss: lsgan, vanilla or hinge.  adversarial, matching, mse, rate: weights of the discriminator's verdict, of feature
     matching, of MSE on pictures in [-1, 1], and of bits per pixel; where the first two are 0 no discriminator is
-    trained.  trains: the whole layer or its generator
-    alone, with codes and rate as they were.  fixed_statistics: instance normalisation uses what training has seen so
-    far.  sheets: steps between pictures of originals above reconstructions, 0 for none.
+    trained.  trains: the whole layer, its generator alone, with codes and rate as they were, or its entropy model
+    alone, with pictures as they were.  fixed_statistics: instance normalisation uses what training has seen so far.
+    sheets: steps between pictures of originals above reconstructions, 0 for none.
     """
 
     loss: Literal["lsgan", "vanilla", "hinge"] = "lsgan"
@@ -54,6 +54,6 @@ class AdversarialSettings(Strict):
     rate: float = Field(default=0, ge=0, allow_inf_nan=False)
     perceptual: PerceptualSettings = PerceptualSettings()
     critic: CriticSettings = CriticSettings()
-    trains: Literal["all", "generator"] = "all"
+    trains: Literal["all", "generator", "entropy"] = "all"
     fixed_statistics: bool = False
     sheets: int = Field(default=500, ge=0)

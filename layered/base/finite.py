@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from layered.base.transforms import ceil_div
 from layered.entropy.alphabet import Centres
@@ -43,6 +43,9 @@ class FiniteLayer(Layer):
         height, width = ceil_div(context.height, self.stride), ceil_div(context.width, self.stride)
         shape = (1, self.entropy_model.channels, height, width)
         return Latents((self.values_of(torch.randint(len(self.centres), shape, generator=generator)),))
+
+    def part(self, kind: str) -> nn.Module:
+        return self.entropy_model if kind == "entropy" else super().part(kind)
 
     def values_of(self, symbols: Tensor) -> Tensor:
         """Symbols [B, C, h, w] -> latents."""

@@ -180,7 +180,7 @@ def trained_parts(codec: LayeredCodec, phase: Phase) -> tuple[nn.Module, ...]:
         return (codec.base,)
     try:
         if phase.kind == "adversarial":
-            return (codec.base.part("generator"),)
+            return (codec.base.part(phase.adversarial.trains),)
         codec.layer(max(1, layers))
         if phase.kind in ("residual", "predictor"):
             pieces = tuple(upper.part(phase.kind) for upper in codec.uppers)

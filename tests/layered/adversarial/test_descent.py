@@ -72,6 +72,19 @@ def test_training_the_generator_alone_leaves_codes_and_rate_as_they_were(tmp_pat
     }
 
 
+def test_training_the_entropy_model_alone_saves_bits_and_leaves_pictures(tmp_path: Path) -> None:
+    weights = {"rate": 1, "adversarial": 0, "matching": 0, "mse": 0, "perceptual": {"name": "none"}}
+    alone = gan("entropy", 60, trains="entropy", **weights) | {"lr": 0.02}
+    before = load(train(recipe(tmp_path, BASE), tmp_path / "before"))
+    after = load(train(recipe(tmp_path, BASE, alone), tmp_path / "after"))
+    states = before.state_dict(), after.state_dict()
+    moved = {name.split(".")[1] for name in states[0] if not torch.equal(states[0][name], states[1][name])}
+    assert moved == {"entropy_model"}
+    image = smooth_picture(96, 128)
+    sizes = [len(codec.encode(image, (1.0,), verify=True)) for codec in (before, after)]
+    assert sizes[1] < sizes[0]
+
+
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_a_run_that_stops_goes_on_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
