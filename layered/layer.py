@@ -14,7 +14,7 @@ from layered.errors import OptionError
 from layered.guide import Guide
 from layered.rounding import Rounding
 
-__all__ = ["Coded", "Context", "Enhancement", "Latents", "Layer", "for_synthesis", "in_double", "in_order"]
+__all__ = ["Coded", "Context", "Enhancement", "Latents", "Layer", "for_synthesis", "in_double", "in_order", "run_for"]
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,14 @@ def in_double(module: nn.Module, *inputs: Any) -> Tensor:
     state = {name: _widen(value) for name, value in (*module.named_parameters(), *module.named_buffers())}
     result: Tensor = torch.func.functional_call(module, state, tuple(_widen(value) for value in inputs))
     return result
+
+
+def run_for(context: Context, module: nn.Module, *inputs: Tensor) -> Tensor:
+    """`module(*inputs)` in float64 where the context asks for exact pictures, else a float32 result."""
+    if context.exact:
+        return in_double(module, *inputs)
+    made: Tensor = module(*map(in_order, inputs))
+    return made.float()
 
 
 def _widen(value: Any) -> Any:

@@ -54,6 +54,7 @@ class ScSpec(Strict):
     centres: tuple[float, ...] = (-2, -1, 0, 1, 2)
     entropy: str = "static"
     norm: str = "instance"
+    shortcut: bool = False
 
 
 class TunableSpec(Strict):
@@ -66,6 +67,7 @@ class TunableSpec(Strict):
     centres: tuple[float, ...] = (-2, -1, 0, 1, 2)
     entropy: str = "autoregressive"
     norm: str = "instance"
+    shortcut: bool = False
 
 
 class EnhancementSpec(Strict):

@@ -21,9 +21,10 @@ from layered.base.transforms import pad_to_stride
 from layered.entropy.alphabet import Centres
 from layered.entropy.models import build_symbol_model
 from layered.errors import OptionError
-from layered.layer import Context, Latents, for_synthesis, in_double, in_order
+from layered.layer import Context, Latents, for_synthesis, run_for
 
-__all__ = ["Encoder", "Gc", "Generator", "bounded", "downsampling"]
+__all__ = ["Encoder", "Gc", "Generator", "averages", "bounded", "downsampling"]
+
 
 def downsampling(width: int, norm: str, inputs: int = 3, halvings: int = 4) -> nn.Sequential:
     """c7s1-w/16, d w/8, ..., each d halving the sides: 16 >> (4 - halvings) times smaller; `width` is that of four."""
@@ -44,11 +45,7 @@ class Encoder(nn.Module):
         # Behind a ReLU this gives codes of variance 1, which reach all of the papers' centres -2 to 2.
         nn.init.kaiming_normal_(last.conv.weight)
         self.layers = nn.Sequential(*downsampling(width, norm, halvings=halvings), last)
-        self.shortcut = nn.Conv2d(3, channels, 1 << halvings, 1 << halvings, bias=False) if shortcut else None
-        if self.shortcut is not None:
-            nn.init.zeros_(last.conv.weight[:3])
-            mix = _colours(channels)[..., None, None] / self.shortcut.weight[0, 0].numel()
-            self.shortcut.weight.data.copy_(mix.expand_as(self.shortcut.weight))
+        self.shortcut = averages(last, halvings) if shortcut else None
 
     def forward(self, image: Tensor) -> Tensor:
         code: Tensor = self.layers(image)
@@ -56,29 +53,39 @@ class Encoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """c3s1-w, so many R w, u w/2, ... u w/16, c7s1-3, tanh: code -> picture in [-1, 1], 16 times as large.
+    """c3s1-w, so many R w, u w/2, ... u w/16, c7s1-3, tanh: features -> picture in [-1, 1], 16 times as large.
 
-    shortcut: see `Gc`.
+    shortcut: channels of the code that a linear path enlarges beside the layers, see `Gc`; 0: no such path.
     """
 
-    def __init__(self, width: int, channels: int, blocks: int, norm: str, shortcut: bool = False) -> None:
+    def __init__(self, width: int, channels: int, blocks: int, norm: str, shortcut: int = 0) -> None:
         super().__init__()
         widths = [width >> k for k in range(5)]
         middle = [ResidualBlock(width, norm) for _ in range(blocks)]
         ups = [Upsampling(a, b, norm) for a, b in pairwise(widths)]
         last = Conv(widths[-1], 3, 7)
         self.layers = nn.Sequential(block(channels, width, 3, norm), *middle, *ups, last)
-        self.shortcut = nn.Conv2d(channels, 3, 1, bias=False) if shortcut else None
+        self.shortcut = nn.Conv2d(shortcut, 3, 1, bias=False) if shortcut else None
         if self.shortcut is not None:
             nn.init.zeros_(last.conv.weight)
-            self.shortcut.weight.data.copy_(torch.linalg.pinv(_colours(channels))[..., None, None])
+            self.shortcut.weight.data.copy_(torch.linalg.pinv(_colours(shortcut))[..., None, None])
 
-    def forward(self, code: Tensor) -> Tensor:
-        made: Tensor = self.layers(code)
+    def forward(self, features: Tensor, code: Tensor) -> Tensor:
+        """code: what the shortcut enlarges, of the features' size or larger."""
+        made: Tensor = self.layers(features)
         if self.shortcut is not None:
             size = [int(side) for side in made.shape[-2:]]
             made = made + F.interpolate(self.shortcut(code), size, mode="bilinear", align_corners=False)
         return torch.tanh(made)
+
+
+def averages(last: Conv, halvings: int) -> nn.Conv2d:
+    """A linear path beside the encoder that ends in `last`: colours of blocks as the first three codes."""
+    path = nn.Conv2d(3, last.conv.out_channels, 1 << halvings, 1 << halvings, bias=False)
+    nn.init.zeros_(last.conv.weight[:3])
+    mix = _colours(path.out_channels)[..., None, None] / path.weight[0, 0].numel()
+    path.weight.data.copy_(mix.expand_as(path.weight))
+    return path
 
 
 def _colours(channels: int) -> Tensor:
@@ -126,7 +133,7 @@ class Gc(FiniteLayer):
         if width % 16:
             raise OptionError(f"the width of gc is a multiple of 16, got {width}")
         self.encoder = Encoder(width, channels, norm, shortcut=shortcut)
-        self.generator = Generator(width, channels + noise, blocks, norm, shortcut)
+        self.generator = Generator(width, channels + noise, blocks, norm, channels + noise if shortcut else 0)
         self.centres = Centres(centres)
         self.entropy_model = build_symbol_model(entropy, channels, len(centres))
         self.noise = noise
@@ -137,7 +144,7 @@ class Gc(FiniteLayer):
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
         code = for_synthesis(self._with_noise(latents.parts[0]), context)
-        made = in_double(self.generator, code) if context.exact else self.generator(in_order(code)).float()
+        made = run_for(context, self.generator, code, code)
         return (made[..., : context.height, : context.width] + 1) / 2
 
     def part(self, kind: str) -> nn.Module:

@@ -23,7 +23,7 @@ from layered.entropy.models import build_symbol_model
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import Symbols
 from layered.errors import CorruptStream, LimitExceeded, OptionError
-from layered.layer import Coded, Context, Latents, for_synthesis, in_double, in_order
+from layered.layer import Coded, Context, Latents, for_synthesis, run_for
 from layered.rounding import Rounding
 
 __all__ = ["Sc"]
@@ -52,6 +52,7 @@ class Sc(FiniteLayer):
         centres: Sequence[float] = (-2, -1, 0, 1, 2),
         entropy: str = "static",
         norm: str = "instance",
+        shortcut: bool = False,
         lambdas: Sequence[float] = (0.0002,),
     ) -> None:
         super().__init__()
@@ -59,11 +60,11 @@ class Sc(FiniteLayer):
             raise OptionError(f"the width of sc is a multiple of 16, got {width}")
         self.classes, self.channels = len(classes), channels
         self.features = downsampling(width, norm, inputs=len(classes))
-        self.encoder = Encoder(width, channels, norm, halvings=3)
+        self.encoder = Encoder(width, channels, norm, 3, shortcut)
         self.branch = nn.Sequential(
             block(channels + 1, width // 2, 3, norm), block(width // 2, width, 3, norm, stride=2)
         )
-        self.generator = Generator(width, 2 * width, blocks, norm)
+        self.generator = Generator(width, 2 * width, blocks, norm, channels if shortcut else 0)
         self.centres = Centres(centres)
         self.entropy_model = build_symbol_model(entropy, channels, len(centres))
         self.lambdas = tuple(lambdas)
@@ -94,13 +95,9 @@ class Sc(FiniteLayer):
         classes = torch.arange(self.classes, device=w.device)[None, :, None, None]
         known = (pad_to_stride(latents.parts[2], COARSE) == classes).to(w.dtype)
 
-        def run(module: nn.Module, x: Tensor) -> Tensor:
-            made: Tensor = in_double(module, x) if context.exact else module(in_order(x))
-            return made
-
-        together = torch.cat([run(self.features, known), run(self.branch, torch.cat([w, heatmap], 1))], 1)
-        picture = run(self.generator, together)
-        picture = picture if context.exact else picture.float()
+        kept = run_for(context, self.branch, torch.cat([w, heatmap], 1))
+        features = torch.cat([run_for(context, self.features, known), kept], 1)
+        picture = run_for(context, self.generator, features, w)
         return (picture[..., : context.height, : context.width] + 1) / 2
 
     def fidelity(self, latents: Latents, context: Context) -> Tensor:

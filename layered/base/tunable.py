@@ -18,31 +18,35 @@ from torch import Tensor, nn
 from layered.base.aedc import granted_share, importance_mask
 from layered.base.blocks import Conv
 from layered.base.finite import FiniteLayer
-from layered.base.gc import Generator, bounded, downsampling
+from layered.base.gc import Generator, averages, bounded, downsampling
 from layered.base.transforms import pad_to_stride
 from layered.entropy.alphabet import Centres
 from layered.entropy.models import build_symbol_model
 from layered.errors import OptionError
-from layered.layer import Context, Latents, for_synthesis, in_double, in_order
+from layered.layer import Context, Latents, for_synthesis, run_for
 
 __all__ = ["PyramidEncoder", "TunableGc"]
 
 
 class PyramidEncoder(nn.Module):
-    """The picture [B, 3, H, W] in [-1, 1] at full, half and quarter size -> [B, outputs, H/16, W/16]."""
+    """The picture [B, 3, H, W] in [-1, 1] at full, half and quarter size -> [B, outputs, H/16, W/16].
+
+    shortcut: see `layered.base.gc.Gc`.
+    """
 
     LEVELS = 3
 
-    def __init__(self, width: int, outputs: int, norm: str) -> None:
+    def __init__(self, width: int, outputs: int, norm: str, shortcut: bool = False) -> None:
         super().__init__()
         self.levels = nn.ModuleList(downsampling(width, norm, halvings=4 - k) for k in range(self.LEVELS))
         self.last = Conv(sum(width >> k for k in range(self.LEVELS)), outputs, 3)
         nn.init.kaiming_normal_(self.last.conv.weight)
+        self.shortcut = averages(self.last, 4) if shortcut else None
 
     def forward(self, image: Tensor) -> Tensor:
         found = [level(F.avg_pool2d(image, 1 << k) if k else image) for k, level in enumerate(self.levels)]
         code: Tensor = self.last(torch.cat(found, 1))
-        return code
+        return code if self.shortcut is None else code + self.shortcut(image)
 
 
 class TunableGc(FiniteLayer):
@@ -63,6 +67,7 @@ class TunableGc(FiniteLayer):
         centres: Sequence[float] = (-2, -1, 0, 1, 2),
         entropy: str = "autoregressive",
         norm: str = "instance",
+        shortcut: bool = False,
         lambdas: Sequence[float] = (0.0002,),
     ) -> None:
         super().__init__()
@@ -71,8 +76,8 @@ class TunableGc(FiniteLayer):
         if 0 not in centres:
             raise OptionError(f"tunable needs 0 among its centres, got {list(centres)}")
         self.channels = channels
-        self.encoder = PyramidEncoder(width, channels + 1, norm)
-        self.generator = Generator(width, channels + 1, blocks, norm)
+        self.encoder = PyramidEncoder(width, channels + 1, norm, shortcut)
+        self.generator = Generator(width, channels + 1, blocks, norm, channels + 1 if shortcut else 0)
         self.centres = Centres(centres)
         self.entropy_model = build_symbol_model(entropy, channels, len(centres))
         self.lambdas = tuple(lambdas)
@@ -86,7 +91,7 @@ class TunableGc(FiniteLayer):
         code = for_synthesis(latents.parts[0], context)
         share = torch.full_like(code[:, :1], granted_share(self.lambdas, context.quality))
         told = torch.cat([code, share], 1)
-        made = in_double(self.generator, told) if context.exact else self.generator(in_order(told)).float()
+        made = run_for(context, self.generator, told, told)
         return (made[..., : context.height, : context.width] + 1) / 2
 
     def part(self, kind: str) -> nn.Module:
