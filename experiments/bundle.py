@@ -90,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--machine", required=True, help="kind of machine that trained them")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--codec", action="append", default=[])
-    parser.add_argument("--on", help="bundled weights whose equal tensors are left out of the file")
+    parser.add_argument("--on", action="append", default=[], help="bundled weights whose equal tensors are left out")
+    parser.add_argument("--significant", type=int, default=11, help="bits that are kept of each weight")
     parser.add_argument("--card-only", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
     given = parser.parse_args(arguments)
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training = {**budget(given.run), "machine": given.machine}
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")
-        store.save_codec(codec, target, given.name, training, on=given.on)
+        store.save_codec(codec, target, given.name, training, on=given.on, significant=given.significant)
     codec = store.load(target)
     values = measured(given.results, given.codec) if given.results else {}
     card = Card(given.name, codec.digest.hex(), given.description, codec.spec.model_dump(mode="json"), training, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -47,20 +47,25 @@ def save_codec(
     name: str,
     training: Mapping[str, Any] | None = None,
     half: bool = True,
-    on: str | None = None,
+    on: Sequence[str] = (),
+    significant: int = 11,
 ) -> bytes:
     """Write the codec to `path` and return the digest that its streams will carry.
 
     half: transforms are rounded to float16, which the digest and the loaded codec then have too; entropy
-    models, gains and integer tables keep every bit.  on: name of bundled weights; tensors equal to theirs are left
-    out of the file and taken from them when it is loaded.  Of equal tensors one is stored.  A `path` that ends
-    in .xz is packed.
+    models, gains and integer tables keep every bit.  on: names of bundled weights; tensors equal to those of the same
+    name, in the first that has one, are left out of the file and taken from there when it is loaded.  Of equal tensors
+    one is stored.  significant: bits that are kept of each rounded number, 11 at most, which are all of float16's; with
+    fewer a packed file is smaller.  A `path` that ends in .xz is packed.
     """
     path = Path(path)
-    stored = {
-        key: value.half() if half and value.dtype == torch.float32 and not any(part in key for part in _FULL) else value
-        for key, value in codec.state_dict().items()
-    }
+    held, digests = _held(on)
+    stored = {}
+    for key, value in codec.state_dict().items():
+        rounds = half and value.dtype == torch.float32 and not any(part in key for part in _FULL)
+        if rounds and not (key in held and torch.equal(held[key], value)):
+            value = _rounded(value, significant).half()
+        stored[key] = value.half() if rounds else value
     stored = {key: value.contiguous().clone() for key, value in stored.items()}
     digest = digest_of(codec.spec, _widened(stored))
     metadata = {
@@ -69,11 +74,8 @@ def save_codec(
         "spec": codec.spec.model_dump_json(),
         "training": json.dumps(dict(training or {})),
     }
-    held: dict[str, Tensor] = {}
-    if on is not None:
-        under = load(on)
-        held = under.state_dict()
-        metadata |= {"on": on, "on_digest": under.digest.hex(), "digest": digest.hex()}
+    if on:
+        metadata |= {"on": ",".join(on), "on_digest": digests, "digest": digest.hex()}
     kept, same = shared(stored, held)
     write_tensors(path, kept, metadata | {"same": json.dumps(same)})
     return digest
@@ -112,13 +114,12 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
         raise OptionError(f"{path}: damaged; its specification names {spec['base']!r} instead of a base layer")
     held: dict[str, Tensor] = {}
     if "on" in metadata:
-        name, wanted = metadata["on"], metadata.get("on_digest")
-        if name not in {entry.name for entry in catalogue()}:
-            raise OptionError(f"{path}: holds only what differs from {name!r}, which is not among the bundled weights")
-        under = load(name)
-        if under.digest.hex() != wanted:
-            raise OptionError(f"{path}: made for {name} {wanted}, not {under.digest.hex()}")
-        held = under.state_dict()
+        names, bundled = metadata["on"].split(","), {entry.name for entry in catalogue()}
+        if missing := [name for name in names if name not in bundled]:
+            raise OptionError(f"{path}: holds only what differs from {missing[0]!r}, which is not bundled here")
+        held, digests = _held(names)
+        if digests != (wanted := metadata.get("on_digest")):
+            raise OptionError(f"{path}: made for {metadata['on']} {wanted}, not {digests}")
     same = _json(path, metadata.get("same", "{}"))
     try:
         state = _widened(restored(stored, same, held))
@@ -139,6 +140,21 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     if "on" in metadata and ready.digest.hex() != metadata.get("digest"):
         raise OptionError(f"{path}: damaged; its tensors give {ready.digest.hex()}, not {metadata.get('digest')}")
     return ready
+
+
+def _held(names: Sequence[str]) -> tuple[dict[str, Tensor], str]:
+    """The tensors of bundled weights, by name; where several have one, the first's.  And the digests, with commas."""
+    codecs = [load(name) for name in names]
+    tensors = {key: value for codec in reversed(codecs) for key, value in codec.state_dict().items()}
+    return tensors, ",".join(codec.digest.hex() for codec in codecs)
+
+
+def _rounded(values: Tensor, bits: int) -> Tensor:
+    """Each to the nearest number of so many significant bits."""
+    if not 2 <= bits <= 11:
+        raise OptionError(f"weights keep 2 to 11 significant bits, not {bits}")
+    mantissas, exponents = torch.frexp(values.double())
+    return torch.ldexp((mantissas * 2**bits).round() / 2**bits, exponents).to(values.dtype)
 
 
 def _shapes(spec: dict[str, Any]) -> dict[str, tuple[torch.dtype, torch.Size] | None]:

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import layered
+from layered.base.transforms import load_resized
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
 from layered.spec import build
@@ -41,12 +42,42 @@ def test_weights_on_bundled_ones_hold_only_what_differs_and_load_whole(tmp_path:
     codec = layered.load("factorized-small")
     with torch.no_grad():
         next(iter(codec.base.parameters())).add_(0.25)
-    digest = save_codec(codec, tmp_path / "w.safetensors", "mine", on="factorized-small")
+    digest = save_codec(codec, tmp_path / "w.safetensors", "mine", on=["factorized-small"])
     assert (tmp_path / "w.safetensors").stat().st_size < 100_000
     loaded = layered.load(tmp_path / "w.safetensors")
     assert loaded.digest == digest != layered.load("factorized-small").digest
     state = codec.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
+
+
+def test_weights_may_stand_on_several_bundled_ones(tmp_path: Path) -> None:
+    under, other = layered.load("compass-small"), layered.load("factorized-small")
+    spec = under.spec.model_copy(update={"base": other.spec.base})
+    codec = build(spec)
+    load_resized(codec, {k: {**under.state_dict(), **other.state_dict()}[k] for k in codec.state_dict()})
+    with torch.no_grad():
+        next(iter(codec.enhancement.parameters())).add_(0.25)
+    digest = save_codec(codec, tmp_path / "w.safetensors", "mine", on=["factorized-small", "compass-small"])
+    assert (tmp_path / "w.safetensors").stat().st_size < 100_000
+    assert layered.load(tmp_path / "w.safetensors").digest == digest
+
+
+def test_fewer_significant_bits_round_transforms_alone_and_pack_smaller(
+    tiny_codec: LayeredCodec, tmp_path: Path
+) -> None:
+    sizes = []
+    for bits in (11, 5):
+        path = tmp_path / f"{bits}.safetensors.xz"
+        save_codec(tiny_codec, path, "mine", significant=bits)
+        sizes.append(path.stat().st_size)
+    assert sizes[1] < 0.9 * sizes[0]
+    before, after = tiny_codec.state_dict(), layered.load(path).state_dict()
+    gain = next(key for key in before if "gains" in key)
+    assert torch.equal(before[gain], after[gain])
+    weight, rounded = before["base.g_s.0.weight"], after["base.g_s.0.weight"]
+    assert bool(((rounded - weight).abs() <= weight.abs() / 2**5).all()) and not torch.equal(rounded, weight)
+    with pytest.raises(OptionError, match="2 to 11 significant bits"):
+        save_codec(tiny_codec, path, "mine", significant=12)
 
 
 def test_equal_tensors_are_stored_once_and_all_come_back(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
@@ -114,7 +145,7 @@ def test_tables_that_are_none_are_refused(
 
 def test_weights_on_others_than_they_were_made_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     codec = layered.load("factorized-small")
-    save_codec(codec, tmp_path / "w.safetensors", "mine", on="factorized-small")
+    save_codec(codec, tmp_path / "w.safetensors", "mine", on=["factorized-small"])
     with torch.no_grad():
         next(iter(codec.base.parameters())).add_(0.25)
     save_codec(codec, tmp_path / "other.safetensors", "other")
