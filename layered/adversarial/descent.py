@@ -21,7 +21,7 @@ from layered.image import Image8, to_image8
 from layered.layer import Context
 from layered.rounding import StraightThrough
 from layered.training.descent import Descent
-from layered.training.phases import Draw, trained_parts
+from layered.training.phases import Draw, select_trained, trained_parts
 from layered.training.recipe import Phase
 
 __all__ = ["AdversarialDescent"]
@@ -62,9 +62,7 @@ class AdversarialDescent(Descent):
         self._settings = settings = phase.adversarial
         self._plays = bool(settings.adversarial or settings.matching)
         (self._part,) = trained_parts(codec, phase)
-        chosen = set(self._part.parameters())
-        for name, parameter in codec.named_parameters():
-            parameter.requires_grad_(parameter in chosen and not name.endswith("quantiles"))
+        select_trained(codec, phase, (self._part,))
         if settings.fixed_statistics:
             for module in codec.base.modules():
                 if isinstance(module, InstanceNorm):

@@ -22,7 +22,16 @@ from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
 
-__all__ = ["Draw", "Objective", "draw_step", "largest_crop", "learning_rate", "prepare", "trained_parts"]
+__all__ = [
+    "Draw",
+    "Objective",
+    "draw_step",
+    "largest_crop",
+    "learning_rate",
+    "prepare",
+    "select_trained",
+    "trained_parts",
+]
 
 
 class Draw:
@@ -119,13 +128,11 @@ class Objective(nn.Module):
     def __init__(self, codec: LayeredCodec, phase: Phase) -> None:
         super().__init__()
         self._parts = trained_parts(codec, phase)
+        select_trained(codec, phase, self._parts)
         if phase.kind == "residual":
             codec = LayeredCodec(codec.spec, codec.base, ResidualEnhancement(Bicubic(), _residual(codec)))
         self.codec = codec
         self.phase = phase
-        chosen = {parameter for part in self._parts for parameter in part.parameters()}
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(parameter in chosen and not name.endswith("quantiles"))
 
     def trained(self) -> list[nn.Parameter]:
         """The parameters that this phase's optimiser holds."""
@@ -194,6 +201,25 @@ def trained_parts(codec: LayeredCodec, phase: Phase) -> tuple[nn.Module, ...]:
         there = len(codec.uppers)
         raise RecipeError(f"phase {phase.name!r}: scales for {layers} enhancement layers, the model has {there}")
     return pieces
+
+
+def select_trained(codec: LayeredCodec, phase: Phase, parts: tuple[nn.Module, ...]) -> None:
+    """Let what a phase trains of its parts take gradients, and nothing else.
+
+    Raises RecipeError for a frozen name that none of them has.
+    """
+    chosen = {parameter for part in parts for parameter in part.parameters()}
+    names = {name for name, parameter in codec.named_parameters() if parameter in chosen}
+    for start in phase.frozen:
+        if not any(_below(name, start) for name in names):
+            raise RecipeError(f"phase {phase.name!r}: frozen: it trains nothing that is called {start}")
+    for name, parameter in codec.named_parameters():
+        held = name.endswith("quantiles") or any(_below(name, start) for start in phase.frozen)
+        parameter.requires_grad_(name in names and not held)
+
+
+def _below(name: str, start: str) -> bool:
+    return name == start or name.startswith(start + ".")
 
 
 def _residual(codec: LayeredCodec) -> Layer:

@@ -52,7 +52,8 @@ class Phase(Strict):
     rate follows `schedule`: constant, cosine to zero, or multiplied by `decay` every `decay_every` steps.  init:
     initialisation of the transforms that this phase trains, by name; `base` lets the enhancement layers begin with
     the base layer's weights.  clip: largest norm of the gradient.  preserve: with label maps, what of a crop is to be
-    kept, drawn anew for each: a box, a quarter of the classes, or one or the other.
+    kept, drawn anew for each: a box, a quarter of the classes, or one or the other.  frozen: beginnings of the names of
+    parameters, as in `enhancement.residual.g_a`, that stay as they are.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Phase(Strict):
     clip: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
     preserve: Literal["boxes", "classes", "either"] = "either"
+    frozen: tuple[str, ...] = ()
     adversarial: AdversarialSettings = AdversarialSettings()
 
     @field_validator("scales")

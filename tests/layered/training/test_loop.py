@@ -137,6 +137,21 @@ def test_every_phase_changes_its_own_part_only(recipe: TrainingRecipe, whole: Pa
         assert changed and all(name.startswith(part) for name in changed)
 
 
+def test_what_is_frozen_stays_and_the_rest_is_trained(recipe: TrainingRecipe, whole: Path, tmp_path: Path) -> None:
+    start = str(whole.parent / "state.pt")
+    held = ("enhancement.residual.g_a", "enhancement.residual.g_s")
+    phase = recipe.phases[3].model_copy(update={"frozen": held})
+    changes = {"only": ("joint",), "start": {"all": start}, "phases": (phase,)}
+    train(recipe.model_copy(update=changes), tmp_path / "run")
+    before, after = (torch.load(path, weights_only=True)["model"] for path in (start, tmp_path / "run" / "state.pt"))
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert any(name.startswith("enhancement.residual.h_a.") for name in changed)
+    assert not any(name.startswith(held) for name in changed)
+    wrong = phase.model_copy(update={"frozen": ("enhancement.residual.g",)})
+    with pytest.raises(RecipeError, match=r"nothing that is called enhancement.residual.g$"):
+        train(recipe.model_copy(update=changes | {"phases": (wrong,)}), tmp_path / "other")
+
+
 def test_a_part_is_taken_from_another_run(recipe: TrainingRecipe, whole: Path, tmp_path: Path) -> None:
     start = {"enhancement.predictor": str(whole.parent / "state.pt"), "base": str(whole)}
     path = train(recipe.model_copy(update={"only": ("residual",), "start": start}), tmp_path)
