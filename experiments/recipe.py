@@ -134,13 +134,25 @@ class Published(Strict):
         return self
 
 
+class Beside(Strict):
+    """A codec at one of its qualities, beside which the others are shown at their nearest rates.
+
+    quality: its first by default.  images: so many contact sheets, of the first images.
+    """
+
+    codec: str
+    quality: Quality | None = None
+    images: int = Field(6, ge=0)
+
+
 class Recipe(Strict):
     """A whole experiment.
 
     scales: one or more ladders, each the scales of the layers relative to the image, increasing, in (0, 1].
     anchors: names of codecs.  bd_rate: interpolation of the curves.  ms_ssim: measure it too.  operations: count
     those of decoding.  previews: keep the decoded pictures, for the report.  published: results of others to
-    compare with.  device: of the learned codecs.  threads: per worker.
+    compare with.  beside: a table, and contact sheets, of all codecs at the rate of one.  device: of the learned
+    codecs.  threads: per worker.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -154,6 +166,7 @@ class Recipe(Strict):
     operations: bool = False
     previews: bool = True
     published: Published | None = None
+    beside: Beside | None = None
     device: str = "cpu"
     threads: int = Field(1, ge=1)
 
@@ -202,7 +215,21 @@ class Recipe(Strict):
         for name in self.published.names if self.published else ():
             if name not in names:
                 raise ValueError(f"published.names: {name!r} is not among the codecs; there are {', '.join(names)}")
+        if self.beside is not None:
+            spec = next((spec for spec in self.codecs if spec.name == self.beside.codec), None)
+            if spec is None:
+                raise ValueError(f"beside: {self.beside.codec!r} is not among the codecs; there are {', '.join(names)}")
+            if self.beside.quality is not None and self.beside.quality not in spec.qualities:
+                raise ValueError(f"beside: {spec.name} is not measured at quality {quality_text(self.beside.quality)}")
         return self
+
+    @property
+    def compared(self) -> tuple[str, Quality] | None:
+        """The codec and quality that the others are beside."""
+        if self.beside is None:
+            return None
+        spec = next(spec for spec in self.codecs if spec.name == self.beside.codec)
+        return spec.name, spec.qualities[0] if self.beside.quality is None else self.beside.quality
 
 
 class _as_value_error:

@@ -15,6 +15,7 @@ from rich.table import Table
 from experiments.export import write_bd_csv, write_compressai, write_points_csv, write_records_csv
 from experiments.grids import Grid, bd_grids, codec_grid, published_grids, rd_grids
 from experiments.html import write_html
+from experiments.nearest import nearest_grid
 from experiments.plots import plot_curves
 from experiments.runs import Failure, Results, load_results
 from experiments.tables import Tables
@@ -56,7 +57,9 @@ def terminal_text(tables: Tables, width: int | None = None) -> str:
     console = Console(file=io.StringIO(), width=size, highlight=False, markup=False, color_system=None)
     beside = published_grids(tables)
     brief = bool(beside) and len(tables.ladders) > 1  # else they would be lost among very many tables
-    for grid in (*beside, *(() if brief else bd_grids(tables) or rd_grids(tables))):
+    near = nearest_grid(tables.results)
+    others = bd_grids(tables) or (() if near else rd_grids(tables))
+    for grid in (*beside, *((near,) if near else ()), *(() if brief else others)):
         table = Table(*grid.header, title=grid.title, box=_box(), title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
@@ -121,6 +124,8 @@ def _markdown(tables: Tables) -> str:
     if grids := bd_grids(tables):
         parts += ["## BD-rate", "Below 0: fewer bits than the anchor at equal PSNR."]
         parts += map(_grid_markdown, grids)
+    if (grid := nearest_grid(results)) is not None:
+        parts += ["## At one rate", _grid_markdown(grid)]
     parts.append("## Rate and distortion")
     if len(tables.ladders) == 1:
         for layer, grid in enumerate(rd_grids(tables)):

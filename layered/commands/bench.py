@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from layered.commands.failures import FAILED
 from layered.commands.model import check_device
 from layered.errors import OptionError
+
+if TYPE_CHECKING:
+    from experiments.runs import Results
 
 __all__ = ["bench", "report"]
 
@@ -58,6 +61,8 @@ def bench(
 
     results = run(settings, out, workers=workers, scheduler=scheduler)
     typer.echo(write_report(results), nl=False)
+    if settings.beside is not None:
+        _write_sheets(results)
     if results.failures:
         raise typer.Exit(FAILED)
 
@@ -65,6 +70,7 @@ def bench(
 def report(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that `layered bench` wrote.")],
     parquet: Annotated[bool, typer.Option("--parquet", help="Write records.parquet too (needs polars).")] = False,
+    sheets: Annotated[bool, typer.Option("--sheets", help="Contact sheets too, of a recipe with `beside`.")] = False,
 ) -> None:
     """Write tables, curves and pages again from the records of a bench."""
     if parquet:
@@ -76,3 +82,14 @@ def report(
     from experiments.report import write_report
 
     typer.echo(write_report(out), nl=False)
+    if sheets:
+        from experiments.runs import load_results
+
+        _write_sheets(load_results(out))
+
+
+def _write_sheets(results: Results) -> None:
+    from experiments.sheets import write_sheets
+
+    for path in write_sheets(results):
+        typer.echo(f"sheet: {path}")
