@@ -68,6 +68,7 @@ class TunableSpec(Strict):
     entropy: str = "autoregressive"
     norm: str = "instance"
     shortcut: bool = False
+    least: float = Field(default=1 / 6, gt=0, le=1)
 
 
 class EnhancementSpec(Strict):

@@ -3,8 +3,8 @@
 Source: Wu, Huang and Shen, "A GAN-based Tunable Image Compression System" (WACV 2020), of which the abstract and the
 supplement were at hand.  Theirs: an importance map that allocates bits, a generator that fills what is unimportant, an
 encoder and a discriminator that see a pyramid of the picture.  Ours, as the paper's are not public: the number of
-levels, ordered channels of which the map says how many are used, the share of it that a quality grants, and that the
-generator is told that share.
+levels, ordered channels of which the map says how many are used, that a quality grants a share of all codes which the
+map spreads over the picture, and that the generator is told that share.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from layered.base.aedc import granted_share, importance_mask
+from layered.base.aedc import importance_mask
 from layered.base.blocks import Conv
 from layered.base.finite import FiniteLayer
 from layered.base.gc import Generator, averages, bounded, downsampling
@@ -52,9 +52,10 @@ class PyramidEncoder(nn.Module):
 class TunableGc(FiniteLayer):
     """Base layer of C ordered channels at 1/16 of the picture, of which positions use as many as they are granted.
 
-    The options are those of `layered.base.gc.Gc`.  lambdas: trade-offs of training; a quality grants the share of
-    `layered.base.aedc.granted_share`, so that bits rise with it.  The map is not sent: codes that are not used are
-    zero, which the entropy model foresees, best where it sees other channels (`autoregressive`).
+    The options are those of `layered.base.gc.Gc`.  lambdas: a quality for each; they need not differ much, for what
+    changes the rate is the share of all codes that a quality grants: `least` at the lowest, each further one more by
+    the same factor, all at the highest.  The map is not sent: codes that are not used are zero, which the entropy model
+    foresees, best where it sees other channels (`autoregressive`).
     """
 
     stride = 16
@@ -68,6 +69,7 @@ class TunableGc(FiniteLayer):
         entropy: str = "autoregressive",
         norm: str = "instance",
         shortcut: bool = False,
+        least: float = 1 / 6,
         lambdas: Sequence[float] = (0.0002,),
     ) -> None:
         super().__init__()
@@ -75,7 +77,7 @@ class TunableGc(FiniteLayer):
             raise OptionError(f"the width of tunable is a multiple of 16, got {width}")
         if 0 not in centres:
             raise OptionError(f"tunable needs 0 among its centres, got {list(centres)}")
-        self.channels = channels
+        self.channels, self.least = channels, least
         self.encoder = PyramidEncoder(width, channels + 1, norm, shortcut)
         self.generator = Generator(width, channels + 1, blocks, norm, channels + 1 if shortcut else 0)
         self.centres = Centres(centres)
@@ -84,15 +86,21 @@ class TunableGc(FiniteLayer):
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
         w, importance = self.encoder(2 * pad_to_stride(image, self.stride) - 1).float().split([self.channels, 1], 1)
-        share = granted_share(self.lambdas, context.quality)
-        return Latents((bounded(w, self.centres) * importance_mask(share * importance.sigmoid(), self.channels),))
+        spread = importance.sigmoid()
+        spread = self.share(context.quality) * spread / spread.mean((2, 3), keepdim=True)
+        return Latents((bounded(w, self.centres) * importance_mask(spread, self.channels),))
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
         code = for_synthesis(latents.parts[0], context)
-        share = torch.full_like(code[:, :1], granted_share(self.lambdas, context.quality))
+        share = torch.full_like(code[:, :1], self.share(context.quality))
         told = torch.cat([code, share], 1)
         made = run_for(context, self.generator, told, told)
         return (made[..., : context.height, : context.width] + 1) / 2
+
+    def share(self, quality: float) -> float:
+        """The share of all codes that a quality grants, in (0, 1]; none of a codec of one quality is withheld."""
+        low, high = self.quality_range
+        return float(self.least ** ((high - quality) / (high - low))) if high > low else 1.0
 
     def part(self, kind: str) -> nn.Module:
         return self.generator if kind == "generator" else super().part(kind)
