@@ -30,58 +30,26 @@ only those you trust.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
-from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from baselines.classes import Loaded, Options, kind, loaded, naming
 from baselines.fingerprint import source_digest
 from baselines.protocol import Encoded, Quality
 from layered.errors import LayeredError, OptionError
-from layered.files import read_bytes
 from layered.image import Image8, check_image
 
-__all__ = ["ANY_QUALITY", "ExternalLayered", "ExternalPicture", "Options", "is_class_name", "option_pairs"]
-
-Options: TypeAlias = tuple[tuple[str, Any], ...]
-"""Keyword arguments in order of their names; values are plain, or tuples of plain ones."""
+__all__ = ["ANY_QUALITY", "ExternalLayered", "ExternalPicture"]
 
 ANY_QUALITY = (-sys.float_info.max, sys.float_info.max)
-_SOURCES = ("baselines/external.py", "layered/image.py")
-
-
-def is_class_name(words: str) -> bool:
-    """Whether a recipe's words name a class rather than a codec of ours.  Raises OptionError if they are malformed."""
-    place, colon, name = words.rpartition(":")
-    if not colon:
-        return False
-    if not name.isidentifier() or not (_is_file(place) or all(part.isidentifier() for part in place.split("."))):
-        raise OptionError(f"{words!r} names no class; write file.py:Class or package.module:Class")
-    return True
-
-
-def option_pairs(values: object) -> Options:
-    """Keyword arguments as they stand in a recipe.  Raises ValueError for what cannot be written in one."""
-    if not isinstance(values, Mapping | tuple):
-        raise ValueError("options are a mapping, such as {level: 3}")
-    pairs = dict(values)
-    for name, value in pairs.items():
-        if not isinstance(name, str) or not name.isidentifier():
-            raise ValueError(f"{name!r} is no name of an argument")
-        for part in value if isinstance(value, list | tuple) else (value,):
-            if not (isinstance(part, bool | int | str | None) or (isinstance(part, float) and math.isfinite(part))):
-                raise ValueError(f"{name}: give a finite number, text, true, false, null, or a list of these")
-    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(pairs.items()))
+_SOURCES = ("baselines/classes.py", "baselines/external.py", "layered/image.py")
 
 
 @dataclass(frozen=True)
@@ -100,25 +68,21 @@ class _External:
         return self._pair().fingerprint
 
     def _pair(self) -> _Pair:
-        place, _, name = self.words.rpartition(":")
-        if not _is_file(place):
-            return _make(self.words, place, name, None, self.options)
-        path = str(Path(place).expanduser().absolute())
-        return _make(self.words, path, name, read_bytes(path), self.options)
+        return _pair(loaded(self.words, self.options))
 
     def _fault(self, method: str, returned: str, wanted: str) -> LayeredError:
         return LayeredError(f"{self.words}: {method} returned {returned}, where {wanted}")
 
     def _check_bytes(self, data: object) -> bytes:
         if type(data) is not bytes:  # a subclass may lie about its length
-            raise self._fault("encode", _kind(data), "the code of a picture or layer is `bytes`")
+            raise self._fault("encode", kind(data), "the code of a picture or layer is `bytes`")
         return data
 
     def _check_picture(self, picture: Any) -> Image8:
         try:
             check_image(picture)
         except OptionError:
-            raise self._fault("decode", _kind(picture), "a picture is an array of uint8 [H, W, 3]") from None
+            raise self._fault("decode", kind(picture), "a picture is an array of uint8 [H, W, 3]") from None
         return np.array(picture)
 
 
@@ -152,7 +116,7 @@ class ExternalLayered(_External):
     def encode(self, image: Image8, scales: Sequence[float], quality: Quality) -> Encoded:
         made = self._pair().encoder.encode(image.copy(), tuple(scales), quality)
         if not isinstance(made, Encoded | list | tuple):
-            raise self._fault("encode", _kind(made), "a list with one `bytes` a layer is needed")
+            raise self._fault("encode", kind(made), "a list with one `bytes` a layer is needed")
         files = tuple(self._check_bytes(file) for file in (made.files if isinstance(made, Encoded) else made))
         # Made anew, so that nothing but files and sizes reaches the decoder.
         given = Encoded(files, tuple(made.layer_bytes)) if isinstance(made, Encoded) else None
@@ -166,7 +130,7 @@ class ExternalLayered(_External):
     def decode(self, encoded: Encoded) -> tuple[Image8, ...]:
         pictures = self._pair().decoder.decode(encoded.files if isinstance(encoded, _Chunks) else encoded)
         if not isinstance(pictures, list | tuple):
-            raise self._fault("decode", _kind(pictures), "a list with one picture a layer is needed")
+            raise self._fault("decode", kind(pictures), "a list with one picture a layer is needed")
         return tuple(self._check_picture(picture) for picture in pictures)
 
     def check(self, encoded: Encoded, pictures: Sequence[Image8]) -> None:
@@ -184,88 +148,37 @@ class ExternalLayered(_External):
 
 
 class _Pair:
-    """The objects that encode and decode.  digest: of the source that they were made from."""
+    """The objects that encode and decode."""
 
-    def __init__(self, words: str, options: Options, make: Callable[[], Any], digest: str) -> None:
-        self.words, self._make, self._digest = words, make, digest
-        self._options = ", ".join(f"{key}={value}" for key, value in options)
-        self.encoder = self._made()
+    def __init__(self, own: Loaded) -> None:
+        self.own = own
+        self.encoder = own.new()
         for method in ("encode", "decode"):
             if not callable(getattr(self.encoder, method, None)):
-                raise OptionError(f"{words} has no method `{method}`")
+                raise OptionError(f"{own.words} has no method `{method}`")
 
     @cached_property
     def decoder(self) -> Any:
-        return self._made()
+        return self.own.new()
 
     @cached_property
     def quality_range(self) -> tuple[float, float]:
-        with _naming(self.words):
+        with naming(self.own.words):
             given = getattr(self.encoder, "quality_range", ANY_QUALITY)
         try:
             low, high = (float(value) for value in given)
         except (TypeError, ValueError):
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-            raise OptionError(f"{self.words}: quality_range is {given!r}; it must be two finite numbers, lower first")
+            wanted = "it must be two finite numbers, lower first"
+            raise OptionError(f"{self.own.words}: quality_range is {given!r}; {wanted}")
         return low, high
 
     @cached_property
     def fingerprint(self) -> Mapping[str, str]:
-        with _naming(self.words):
-            told = self.encoder.fingerprint() if hasattr(self.encoder, "fingerprint") else {}
-        if not isinstance(told, Mapping):
-            raise OptionError(f"{self.words}: fingerprint returned {_kind(told)}; it must be a mapping of texts")
-        own = {str(key): str(value) for key, value in told.items()}
-        named = {"class": self.words, **({"options": self._options} if self._options else {})}
-        return {**own, **named, "source": self._digest, "code": source_digest(*_SOURCES)}
-
-    def _made(self) -> Any:
-        with _naming(self.words):
-            return self._make()
+        return {**self.own.fingerprint(self.encoder), "code": source_digest(*_SOURCES)}
 
 
 @lru_cache(maxsize=8)
-def _make(words: str, place: str, name: str, source: bytes | None, options: Options) -> _Pair:
-    """place: a module, or the path of a file.  source: what the file holds, so that a change makes a new pair."""
-    with _naming(words):
-        module = importlib.import_module(place) if source is None else _execute(source, place)
-    if not callable(found := getattr(module, name, None)):
-        raise OptionError(f"{words}: there is no class {name} in {place}")
-    if source is None:
-        # The module of the class, which may have come to `place` by an import.
-        origin = getattr(sys.modules.get(getattr(found, "__module__", ""), module), "__file__", None)
-        source = read_bytes(origin) if origin else b""
-    arguments = {key: list(value) if isinstance(value, tuple) else value for key, value in options}
-    return _Pair(words, options, lambda: found(**arguments), hashlib.sha256(source).hexdigest()[:16])
-
-
-@lru_cache(maxsize=8)
-def _execute(source: bytes, path: str) -> ModuleType:
-    """The file as a module; not by an import, which may take an older compiled copy for it."""
-    module = ModuleType(f"external_{hashlib.sha256(path.encode() + source).hexdigest()[:16]}")
-    module.__file__ = path
-    sys.modules[module.__name__] = module  # dataclasses look there
-    try:
-        exec(compile(source, path, "exec"), module.__dict__)
-    except BaseException:
-        del sys.modules[module.__name__]
-        raise
-    return module
-
-
-@contextmanager
-def _naming(words: str) -> Iterator[None]:
-    """Whatever somebody else's code raises becomes one line that says whose it is."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        raise OptionError(f"{words}: {type(error).__name__}: {' '.join(str(error).split())}") from error
-
-
-def _is_file(place: str) -> bool:
-    return place.endswith(".py")
-
-
-def _kind(value: object) -> str:
-    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
+def _pair(own: Loaded) -> _Pair:
+    return _Pair(own)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from baselines.classes import Options, is_class_name
 from baselines.classical import CLASSICAL
 from baselines.command import Command, CommandPicture
-from baselines.external import ExternalLayered, ExternalPicture, Options, is_class_name
+from baselines.external import ExternalLayered, ExternalPicture
 from baselines.hevc import HEVC
 from baselines.jpegxl import JPEGXL
 from baselines.learned import LEARNED, BasePicture, LayeredFile

@@ -22,8 +22,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, field_validator, model_validator
 
+from baselines.classes import Options, option_pairs
 from baselines.command import Command
-from baselines.external import Options, option_pairs
 from baselines.protocol import Quality, layer_qualities
 from baselines.registry import build
 from experiments.published import published_rates

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from baselines.external import Options
+from baselines.classes import Options
 from baselines.protocol import Codec
 from baselines.shvc.emulated import EmulatedShvc
 from baselines.shvc.reference import ReferenceShvc

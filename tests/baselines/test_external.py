@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from baselines.classes import option_pairs
 from baselines.classical import CLASSICAL
-from baselines.external import ANY_QUALITY, ExternalLayered, ExternalPicture, option_pairs
+from baselines.external import ANY_QUALITY, ExternalLayered, ExternalPicture
 from baselines.protocol import Encoded
 from experiments.harness import run
 from experiments.item import measure

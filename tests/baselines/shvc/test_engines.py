@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from baselines.external import option_pairs
+from baselines.classes import option_pairs
 from baselines.registry import METHODS, PICTURES, build
 from baselines.shvc.emulated import EmulatedShvc
 from baselines.shvc.reference import ReferenceShvc
