@@ -18,7 +18,9 @@ from experiments.words import ladder_label, quality_text, quantity
 from layered.errors import LayeredError, OptionError, install
 from layered.files import write_bytes_atomic
 
-__all__ = ["write_bd_csv", "write_compressai", "write_points_csv", "write_records_csv", "write_records_parquet"]
+__all__ = [
+    "write_bd_csv", "write_compressai", "write_csv", "write_points_csv", "write_records_csv", "write_records_parquet",
+]  # fmt: skip
 
 _RECORD_COLUMNS = (
     "codec quality image scales layer width height bytes bpp psnr ms_ssim encode_seconds decode_seconds "
@@ -28,7 +30,7 @@ _RECORD_COLUMNS = (
 
 def write_records_csv(results: Results, path: Path) -> None:
     """One row per codec, quality, image and layer, everything as measured."""
-    _write_csv(path, _RECORD_COLUMNS, _record_rows(results))
+    write_csv(path, _record_columns(results), _record_rows(results))
 
 
 def write_records_parquet(results: Results, path: Path) -> None:
@@ -38,7 +40,8 @@ def write_records_parquet(results: Results, path: Path) -> None:
     except ImportError:
         raise OptionError(f"Parquet needs polars: {install('parquet')}") from None
     buffer = io.BytesIO()
-    frame = polars.DataFrame(_record_rows(results), schema=_RECORD_COLUMNS, orient="row", infer_schema_length=None)
+    columns, rows = _record_columns(results), _record_rows(results)
+    frame = polars.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None)
     frame.write_parquet(buffer)
     write_bytes_atomic(path, buffer.getvalue())
 
@@ -53,10 +56,18 @@ def write_points_csv(tables: Tables, path: Path) -> None:
                     values = [p.images, p.bpp, p.psnr, p.ms_ssim, p.encode_seconds, p.decode_seconds]
                     rows.append(
                         [ladder_label(ladder.scales), layer, codec, quality_text(p.quality), *values,
-                         p.decode_operations]
+                         p.decode_operations, *p.scores.values()]
                     )  # fmt: skip
     header = "scales layer codec quality images bpp psnr ms_ssim encode_seconds decode_seconds decode_operations"
-    _write_csv(path, header.split(), rows)
+    write_csv(path, [*header.split(), *_score_columns(tables.results)], rows)
+
+
+def _score_columns(results: Results) -> list[str]:
+    return [f"score_{score.label}" for score in results.recipe.scores]
+
+
+def _record_columns(results: Results) -> list[str]:
+    return [*_RECORD_COLUMNS, *_score_columns(results)]
 
 
 def _record_rows(results: Results) -> list[list[Any]]:
@@ -71,7 +82,7 @@ def _record_rows(results: Results) -> list[list[Any]]:
                     record.encode_seconds, record.decode_seconds, record.decode_operations,
                     " ".join(record.files_sha256), fingerprint, record.image_sha256,
                     record.provenance.command, record.provenance.commit, record.provenance.machine,
-                    record.provenance.threads,
+                    record.provenance.threads, *(layer.scores.get(score.label) for score in results.recipe.scores),
                 ]
             )  # fmt: skip
     return rows
@@ -87,7 +98,7 @@ def write_bd_csv(tables: Tables, path: Path) -> None:
                 method = tables.results.recipe.bd_rate
                 what = [anchor, codec, ladder.label, layer, rule, method]
                 rows.append([*what, cell.value, "; ".join(cell.notes)])
-    _write_csv(path, ["anchor", "codec", "scales", "layer", "rule", "method", "bd_rate_percent", "notes"], rows)
+    write_csv(path, ["anchor", "codec", "scales", "layer", "rule", "method", "bd_rate_percent", "notes"], rows)
 
 
 def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
@@ -134,7 +145,8 @@ def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A file of these rows, whole or not at all."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

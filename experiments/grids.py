@@ -10,12 +10,16 @@ from experiments.known import KNOWN
 from experiments.published import published_rates
 from experiments.recipe import Published
 from experiments.runs import Results
+from experiments.scores import NOTES
 from experiments.tables import RULES, Cell, Tables
 from experiments.words import ladder_label, quality_text, quantity
 from layered.errors import LayeredError
 from layered.weights.card import catalogue
 
-__all__ = ["Grid", "bd_grids", "codec_grid", "published_grids", "rd_grids"]
+__all__ = ["Grid", "bd_grids", "codec_grid", "published_grids", "rd_grids", "score_grids"]
+
+
+_UNDEFINED = "No value: not defined for one picture or more, such as flat or very small ones."
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,28 @@ def rd_grids(tables: Tables, ladder: int = 0) -> tuple[Grid, ...]:
                     values.append(f"{(p.decode_operations or 0) / 1e9:.1f}")
                 rows.append((codec, quality_text(p.quality), str(p.images), *values))
         grids.append(Grid(f"{label}: means over the images", header, tuple(rows), tuple(notes)))
+    return tuple(grids)
+
+
+def score_grids(tables: Tables) -> tuple[Grid, ...]:
+    """The mean scores of every codec at every quality, a table for the top layer of each ladder, if any are wanted."""
+    scores = tables.results.recipe.scores
+    grids = []
+    for index, ladder in enumerate(tables.ladders if scores else ()):
+        rows: list[tuple[str, ...]] = []
+        notes = [f"{score.label}: {NOTES[score.name]}." for score in scores if score.name in NOTES]
+        for codec in tables.codecs:
+            try:
+                points = tables.points(codec, ladder.top, index)
+            except LayeredError as error:
+                rows.append((codec, *("-",) * (len(scores) + 1), _mark(str(error), notes)))
+                continue
+            for p in points:
+                values = (_mark(_UNDEFINED, notes) if v is None else f"{v:.4g}" for v in p.scores.values())
+                rows.append((codec, quality_text(p.quality), f"{p.bpp:.4f}", *values))
+        header = ("codec", "quality", "bpp", *(score.label for score in scores))
+        title = f"{ladder.layers[ladder.top]}: scores, means over the images"
+        grids.append(Grid(title, header, tuple(rows), tuple(notes)))
     return tuple(grids)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ from experiments.metrics import bits_per_pixel, ms_ssim, psnr
 from experiments.provenance import machine
 from experiments.recipe import Method
 from experiments.record import SCHEMA, LayerRecord, Provenance, Record
+from experiments.scores import ScoreSpec, score_all, scores_fingerprint
 from experiments.store import digest_of
 from layered.errors import LayeredError
 from layered.image import Image8, layer_sizes, resize8
@@ -39,12 +41,14 @@ _SOURCES = (
 class Wanted:
     """What is measured besides bytes, PSNR and seconds, at the cost of time.
 
-    ms_ssim: of every layer.  operations: of decoding, which is then done twice.  previews: the decoded pictures.
+    ms_ssim, scores: of every layer.  operations: of decoding, which is then done twice.  previews: the decoded
+    pictures.
     """
 
     ms_ssim: bool = False
     operations: bool = False
     previews: bool = False
+    scores: tuple[ScoreSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ def make_item(
     wanted: Wanted,
     provenance: Provenance,
 ) -> Item:
-    """An item, its key made of all that its result depends on.  Raises LayeredError if the codec has faults."""
-    fingerprint = _fingerprint(codec_of(method, device))
+    """An item, its key made of all that its result depends on.  Raises LayeredError if codec or scores have faults."""
+    fingerprint = _fingerprint(codec_of(method, device), wanted.scores, device)
     key = digest_of({
         "schema": SCHEMA,
         "codec": method.words,
@@ -106,7 +110,7 @@ def measure(item: Item) -> Measured:
     Raises LayeredError, and whatever a codec raises.
     """
     codec = codec_of(item.method, item.device)
-    if _fingerprint(codec) != dict(item.fingerprint):
+    if _fingerprint(codec, item.wanted.scores, item.device) != dict(item.fingerprint):
         raise LayeredError(f"{item.method.label}: other weights, libraries or code than when the run began")
     image = item.picture.load()
     if item.picture.digest() != item.image_sha256:
@@ -127,7 +131,8 @@ def measure(item: Item) -> Measured:
         original = resize8(image, width, height)
         bpp = bits_per_pixel(size, width, height)
         similarity = ms_ssim(picture, original) if item.wanted.ms_ssim else None
-        layers.append(LayerRecord(width, height, size, bpp, psnr(picture, original), similarity))
+        scores = score_all(item.wanted.scores, picture, original, item.device)
+        layers.append(LayerRecord(width, height, size, bpp, psnr(picture, original), similarity, scores))
     counted = _operations(codec, encoded) if item.wanted.operations else None
     digests = tuple(hashlib.sha256(file).hexdigest() for file in encoded.files)
     record = Record(
@@ -138,10 +143,11 @@ def measure(item: Item) -> Measured:
     return Measured(record, tuple(map(preview, pictures)) if item.wanted.previews else ())
 
 
-def _fingerprint(codec: Codec) -> dict[str, str]:
+def _fingerprint(codec: Codec, scores: Sequence[ScoreSpec], device: str) -> dict[str, str]:
     """What the codec's results depend on, and what measures them."""
     libraries = {"pillow": PIL.__version__, "numpy": np.__version__}  # they make the originals and compare
-    return {**libraries, **codec.fingerprint(), "harness": source_digest(*_SOURCES)}
+    harness = {"harness": source_digest(*_SOURCES)}
+    return {**libraries, **codec.fingerprint(), **harness, **scores_fingerprint(scores, device)}
 
 
 def _operations(codec: Codec, encoded: Encoded) -> int:

@@ -9,6 +9,7 @@ from experiments.grids import Grid
 from experiments.metrics import mean
 from experiments.record import LayerRecord, Record
 from experiments.runs import Results
+from experiments.tables import mean_of_all
 from experiments.words import quality_text, quantity
 
 __all__ = ["Group", "groups", "nearest_grid"]
@@ -49,18 +50,20 @@ def nearest_grid(results: Results) -> Grid | None:
     codec, quality = results.recipe.compared
     most = max(len(group.records) for group in found)
     whole = [group for group in found if len(group.records) == most]
-    rows = []
+    rows, labels = [], [score.label for score in results.recipe.scores]
     for records in zip(*(group.records for group in whole), strict=True):
         layers = [_top(record) for record in records]
-        similar = [layer.ms_ssim for layer in layers if layer.ms_ssim is not None]
-        similarity = f"{mean(similar):.4f}" if len(similar) == len(layers) else "-"
+        similar = mean_of_all([layer.ms_ssim for layer in layers])
+        similarity = "-" if similar is None else f"{similar:.4f}"
+        scores = (mean_of_all([layer.scores.get(label) for layer in layers]) for label in labels)
+        told = ("-" if score is None else f"{score:.4g}" for score in scores)
         rate = mean(layer.bpp for layer in layers)
         ratio = mean(layer.bpp / _top(group.records[0]).bpp for layer, group in zip(layers, whole, strict=True))
         quality_db = f"{mean(layer.psnr for layer in layers):.2f}"
-        rows.append((records[0].codec, f"{rate:.4f}", f"{ratio:.2f}", quality_db, similarity))
+        rows.append((records[0].codec, f"{rate:.4f}", f"{ratio:.2f}", quality_db, similarity, *told))
     where = f"{codec} at quality {quality_text(quality)}"
     title = f"At the rate of {where}, or as near to it as each comes: means over {quantity(len(whole), 'image')}"
-    return Grid(title, ("codec", "bpp", "times its rate", "PSNR dB", "MS-SSIM"), tuple(rows))
+    return Grid(title, ("codec", "bpp", "times its rate", "PSNR dB", "MS-SSIM", *labels), tuple(rows))
 
 
 def _top(record: Record) -> LayerRecord:

@@ -50,7 +50,7 @@ def plan(recipe: Recipe, provenance: Provenance) -> Plan:
     """
     data = find_data(recipe.data.source, recipe.data.limit, recipe.data.longest_side)
     digests = {picture: picture.digest() for picture in data.items}
-    wanted = Wanted(recipe.ms_ssim, recipe.operations, recipe.previews)
+    wanted = Wanted(recipe.ms_ssim, recipe.operations, recipe.previews, recipe.scores)
     items: dict[str, Item] = {}
     entries = []
     for spec in recipe.codecs:

@@ -27,6 +27,7 @@ from baselines.command import Command
 from baselines.protocol import Quality, layer_qualities
 from baselines.registry import build
 from experiments.published import published_rates
+from experiments.scores import ScoreSpec
 from experiments.words import ladder_label, quality_text
 from layered.errors import LayeredError, OptionError
 from layered.image import check_scales
@@ -150,9 +151,9 @@ class Recipe(Strict):
 
     scales: one or more ladders, each the scales of the layers relative to the image, increasing, in (0, 1].
     anchors: names of codecs.  bd_rate: interpolation of the curves.  ms_ssim: measure it too.  operations: count
-    those of decoding.  previews: keep the decoded pictures, for the report.  published: results of others to
-    compare with.  beside: a table, and contact sheets, of all codecs at the rate of one.  device: of the learned
-    codecs.  threads: per worker.
+    those of decoding.  previews: keep the decoded pictures, for the report.  scores: measures of the decoded pictures
+    besides PSNR (`experiments.scores`).  published: results of others to compare with.  beside: a table, and contact
+    sheets, of all codecs at the rate of one.  device: of the learned codecs and scores.  threads: per worker.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -165,6 +166,7 @@ class Recipe(Strict):
     ms_ssim: bool = True
     operations: bool = False
     previews: bool = True
+    scores: tuple[ScoreSpec, ...] = ()
     published: Published | None = None
     beside: Beside | None = None
     device: str = "cpu"
@@ -207,6 +209,9 @@ class Recipe(Strict):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two codecs are named {name!r}")
+        labels = [score.label for score in self.scores]
+        if twice := next((label for label in labels if labels.count(label) > 1), None):
+            raise ValueError(f"two scores are called {twice!r}; give one of them another `label:`")
         for anchor in self.anchors:
             if self.anchors.count(anchor) > 1:
                 raise ValueError(f"the anchor {anchor!r} is named twice")

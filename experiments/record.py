@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from itertools import accumulate
 from typing import Any
@@ -26,7 +26,8 @@ class LayerRecord:
 
     width, height: in pixels.  bytes: all that somebody who wants this layer must have, accumulated over the
     layers below where the method needs them.  bpp: 8 * bytes / (width * height).  psnr: dB, RGB, 8 bits,
-    infinite for a lossless picture.  ms_ssim: linear, None where not measured or the picture is too small.
+    infinite for a lossless picture.  ms_ssim: linear, None where not measured or the picture is too small.  scores:
+    of `experiments.scores` by their labels, None where one is not defined; empty where none was asked for.
     """
 
     width: int
@@ -35,6 +36,7 @@ class LayerRecord:
     bpp: float
     psnr: float
     ms_ssim: float | None
+    scores: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Record:
             raise ValueError("values that do not fit one another")
         if any(math.isnan(layer.psnr) or math.isnan(layer.ms_ssim or 0.0) for layer in record.layers):
             raise ValueError("a PSNR or MS-SSIM that is no number")
+        if not all(math.isfinite(score or 0.0) for layer in record.layers for score in layer.scores.values()):
+            raise ValueError("a score that is no number")
         return record
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.export import write_bd_csv, write_compressai, write_points_csv, write_records_csv
-from experiments.grids import Grid, bd_grids, codec_grid, published_grids, rd_grids
+from experiments.grids import Grid, bd_grids, codec_grid, published_grids, rd_grids, score_grids
 from experiments.html import write_html
 from experiments.nearest import nearest_grid
 from experiments.plots import plot_curves
@@ -133,6 +133,8 @@ def _markdown(tables: Tables) -> str:
     else:
         parts.append("The averages of all layers are in points.csv. Curves of the top layer of each set of scales:")
         parts += [f"![{ladder.label}](rd_ladder{index}.svg)" for index, ladder in enumerate(tables.ladders)]
+    if grids := score_grids(tables):
+        parts += ["## Scores", "Of the top layer; all layers are in points.csv.", *map(_grid_markdown, grids)]
     parts += ["## Codecs", _grid_markdown(codec_grid(results))]
     return "\n\n".join(parts) + "\n"
 

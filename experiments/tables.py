@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,7 +14,7 @@ from experiments.runs import Results
 from experiments.words import ladder_label, layer_label, quality_text, quantity
 from layered.errors import LayeredError
 
-__all__ = ["RULES", "Cell", "Ladder", "Point", "Tables"]
+__all__ = ["RULES", "Cell", "Ladder", "Point", "Tables", "mean_of_all"]
 
 RULES = ("curve of averages", "mean of images")
 """Curve of averages: bpp and PSNR are averaged over the images at each quality, and the two curves compared.
@@ -28,7 +28,7 @@ MOST = 0.9
 
 @dataclass(frozen=True)
 class Point:
-    """Averages over `images` images of a codec at one quality, for one layer; ms_ssim if all have it."""
+    """Averages over `images` images of a codec at one quality, for one layer; ms_ssim and each score if all have it."""
 
     quality: Quality
     images: int
@@ -38,6 +38,7 @@ class Point:
     encode_seconds: float
     decode_seconds: float
     decode_operations: float | None
+    scores: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -120,18 +121,20 @@ class Tables:
         for quality in self.qualities(codec, ladder):
             records = [self._records[scales, codec, quality, image] for image in images]
             layers = [record.layers[layer] for record in records]
-            counted = [record.decode_operations for record in records if record.decode_operations is not None]
-            similar = [entry.ms_ssim for entry in layers if entry.ms_ssim is not None]
             points.append(
                 Point(
                     quality,
                     len(images),
                     mean(entry.bpp for entry in layers),
                     mean(entry.psnr for entry in layers),
-                    mean(similar) if similar and len(similar) == len(layers) else None,
+                    mean_of_all([entry.ms_ssim for entry in layers]),
                     mean(record.encode_seconds for record in records),
                     mean(record.decode_seconds for record in records),
-                    mean(counted) if len(counted) == len(records) else None,
+                    mean_of_all([record.decode_operations for record in records]),
+                    {
+                        score.label: mean_of_all([entry.scores.get(score.label) for entry in layers])
+                        for score in self.results.recipe.scores
+                    },
                 )
             )
         return tuple(points)
@@ -225,3 +228,9 @@ class Tables:
         if len(values) < MOST * len(images):
             return Cell(None, (f"no mean, because of {reason}",))
         return Cell(mean(values), (f"without {reason}",))
+
+
+def mean_of_all(values: Sequence[float | None]) -> float | None:
+    """The mean, or None where a value is missing."""
+    found = [value for value in values if value is not None]
+    return mean(found) if found and len(found) == len(values) else None

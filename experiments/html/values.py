@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from experiments.grids import Grid, codec_grid, published_grids
+from experiments.grids import Grid, codec_grid, published_grids, score_grids
 from experiments.metrics import MS_SSIM_MIN_SIDE
 from experiments.plots import colours
 from experiments.runs import Results
@@ -44,6 +44,7 @@ def page_values(tables: Tables) -> dict[str, Any]:
             [failure.codec, quality_text(failure.quality), failure.image, ladder_label(failure.scales), failure.reason]
             for failure in results.failures
         ],
+        "scores": [_grid(grid) for grid in score_grids(tables)],
         "published": [_grid(grid) for grid in published_grids(tables)],
         "settings": _grid(codec_grid(results)),
     }

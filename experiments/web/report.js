@@ -1098,6 +1098,9 @@ function startAbout() {
       byId("published-tables").append(el("h3", { class: "part" }, grid.title), ...gridParts(grid));
     }
   }
+  for (const grid of V.scores) {
+    byId("scores").append(el("details", {}, el("summary", {}, grid.title), ...gridParts(grid)));
+  }
   byId("grids").append(el("details", {}, el("summary", {}, V.settings.title), ...gridParts(V.settings)));
 }
 
