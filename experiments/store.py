@@ -69,6 +69,10 @@ class Store:
         """Where the picture lies that a layer of this scale is compared with, if it was kept."""
         return self._previews / f"original-{image_sha256[:16]}-{scale:g}.webp"
 
+    def decoded(self, key: str) -> Path:
+        """Where the highest picture of an item lies as it was decoded, a PNG, if it was kept."""
+        return self.folder.with_name("decoded") / f"{key}.png"
+
     def save_preview(self, path: Path, picture: bytes) -> None:
         """Raises OSError when the disk refuses."""
         path.parent.mkdir(parents=True, exist_ok=True)
