@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD, Box
@@ -13,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.export import write_bd_csv, write_compressai, write_points_csv, write_records_csv
-from experiments.grids import Grid, bd_grids, codec_grid, published_grids, rd_grids, score_grids
+from experiments.grids import bd_grids, codec_grid, published_grids, rd_grids, score_grids
 from experiments.html import write_html
+from experiments.markdown import grid_markdown
 from experiments.nearest import nearest_grid
 from experiments.plots import plot_curves
 from experiments.runs import Failure, Results, load_results
@@ -120,38 +120,20 @@ def _markdown(tables: Tables) -> str:
     if failures := _failures(results):
         parts += ["## Failures", "\n".join(["```", *failures, "```"])]
     if grids := published_grids(tables):
-        parts += ["## Beside published results", *map(_grid_markdown, grids)]
+        parts += ["## Beside published results", *map(grid_markdown, grids)]
     if grids := bd_grids(tables):
         parts += ["## BD-rate", "Below 0: fewer bits than the anchor at equal PSNR."]
-        parts += map(_grid_markdown, grids)
+        parts += map(grid_markdown, grids)
     if (grid := nearest_grid(results)) is not None:
-        parts += ["## At one rate", _grid_markdown(grid)]
+        parts += ["## At one rate", grid_markdown(grid)]
     parts.append("## Rate and distortion")
     if len(tables.ladders) == 1:
         for layer, grid in enumerate(rd_grids(tables)):
-            parts += [f"![{tables.ladders[0].layers[layer]}](rd_layer{layer}.svg)", _grid_markdown(grid)]
+            parts += [f"![{tables.ladders[0].layers[layer]}](rd_layer{layer}.svg)", grid_markdown(grid)]
     else:
         parts.append("The averages of all layers are in points.csv. Curves of the top layer of each set of scales:")
         parts += [f"![{ladder.label}](rd_ladder{index}.svg)" for index, ladder in enumerate(tables.ladders)]
     if grids := score_grids(tables):
-        parts += ["## Scores", "Of the top layer; all layers are in points.csv.", *map(_grid_markdown, grids)]
-    parts += ["## Codecs", _grid_markdown(codec_grid(results))]
+        parts += ["## Scores", "Of the top layer; all layers are in points.csv.", *map(grid_markdown, grids)]
+    parts += ["## Codecs", grid_markdown(codec_grid(results))]
     return "\n\n".join(parts) + "\n"
-
-
-def _grid_markdown(grid: Grid) -> str:
-    rest = ["---:" if grid.numbers else "---"] * (len(grid.header) - 1)
-    lines = [f"**{_inline(grid.title)}**", "", _row(grid.header), _row(["---", *rest])]
-    lines += [_row(row) for row in grid.rows]
-    if grid.notes:
-        lines += ["", *(f"[{number}] {_inline(note)}  " for number, note in enumerate(grid.notes, 1))]
-    return "\n".join(lines)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_inline(cell).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _inline(text: str) -> str:
-    """One line without markup, whatever a codec or an image is called."""
-    return " ".join(text.split()).replace("<", "&lt;")

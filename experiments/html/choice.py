@@ -11,7 +11,7 @@ from experiments.metrics import mean
 from experiments.tables import Tables
 from layered.errors import LayeredError
 
-__all__ = ["LADDER", "chosen_qualities", "image_rate", "reference_codec", "sorted_images"]
+__all__ = ["LADDER", "chosen_qualities", "image_rate", "mean_rates", "reference_codec", "sorted_images"]
 
 LADDER = 0
 """Pictures are of the recipe's first set of scales; those of all would be too many."""
@@ -23,12 +23,7 @@ def chosen_qualities(tables: Tables) -> tuple[dict[str, tuple[Quality, float]], 
     The rate is the geometric middle of the range that all codecs cover (or of the gap between them).  A codec
     without any record has no quality.
     """
-    results, scales = tables.results, tables.ladders[LADDER].scales
-    rates: dict[str, dict[Quality, list[float]]] = {}
-    for record in results.records:
-        if record.scales == scales:
-            rates.setdefault(record.codec, {}).setdefault(record.quality, []).append(record.layers[-1].bpp)
-    means = {codec: {quality: mean(found) for quality, found in of.items()} for codec, of in rates.items()}
+    means = mean_rates(tables, tables.ladders[LADDER].top)
     if not means:
         return {}, None
     low = max(min(of.values()) for of in means.values())
@@ -36,6 +31,16 @@ def chosen_qualities(tables: Tables) -> tuple[dict[str, tuple[Quality, float]], 
     target = math.sqrt(low * high)
     chosen = {codec: min(of.items(), key=lambda entry: abs(math.log(entry[1] / target))) for codec, of in means.items()}
     return chosen, target
+
+
+def mean_rates(tables: Tables, layer: int) -> dict[str, dict[Quality, float]]:
+    """By codec and quality the mean bpp of a layer over the images measured; without codecs that have no record."""
+    scales = tables.ladders[LADDER].scales
+    rates: dict[str, dict[Quality, list[float]]] = {}
+    for record in tables.results.records:
+        if record.scales == scales:
+            rates.setdefault(record.codec, {}).setdefault(record.quality, []).append(record.layers[layer].bpp)
+    return {codec: {quality: mean(found) for quality, found in of.items()} for codec, of in rates.items()}
 
 
 def sorted_images(
