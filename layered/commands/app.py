@@ -11,6 +11,7 @@ from layered.commands.bench import bench, report
 from layered.commands.decode import decode
 from layered.commands.encode import encode
 from layered.commands.info import info
+from layered.commands.preferences import preferences
 from layered.commands.sample import sample
 from layered.commands.train import train
 from layered.commands.weights import weights
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=False,
 )
-for command in (encode, decode, info, sample, train, bench, report):
+for command in (encode, decode, info, sample, train, bench, report, preferences):
     app.command()(command)
 app.add_typer(weights, name="weights")
 

@@ -71,17 +71,41 @@ def report(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that `layered bench` wrote.")],
     parquet: Annotated[bool, typer.Option("--parquet", help="Write records.parquet too (needs polars).")] = False,
     sheets: Annotated[bool, typer.Option("--sheets", help="Contact sheets too, of a recipe with `beside`.")] = False,
+    study: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--2afc", metavar="A B", help="Write 2afc.html instead: which of two codecs do people prefer?"),
+    ] = None,
+    qualities: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="QA QB", help="Of the two codecs.  Default: those nearest to one another in rate."),
+    ] = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Layer of --2afc, 0 (the base) and up, of the first scales.  Default: the top."),
+    ] = None,
+    traps: Annotated[
+        int | None, typer.Option(min=0, help="Trials of --2afc with the original itself.  Default: up to 4.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the orders and sides of --2afc.  Default: 0.")] = None,
 ) -> None:
-    """Write tables, curves and pages again from the records of a bench."""
+    """Write tables, curves and pages again from the records of a bench, or a page for a preference study."""
+    if study is None and (qualities, layer, traps, seed) != (None,) * 4:
+        raise OptionError("--qualities, --layer, --traps and --seed go with --2afc")
     if parquet:
         from experiments.export import write_records_parquet
         from experiments.runs import load_results
 
         results = load_results(out)
         write_records_parquet(results, results.folder / "records.parquet")
-    from experiments.report import write_report
+    if study is not None:
+        from experiments.preference.page import write_study
+        from experiments.preference.study import StudyOptions
 
-    typer.echo(write_report(out), nl=False)
+        typer.echo(write_study(out, StudyOptions(study, qualities, layer, traps, seed or 0)), nl=False)
+    else:
+        from experiments.report import write_report
+
+        typer.echo(write_report(out), nl=False)
     if sheets:
         from experiments.runs import load_results
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,53 +25,18 @@ from tests.experiments.html_runs import (
 )
 from tests.experiments.small_run import QUALITIES
 
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 Open = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    reason = "the page is tried in Chromium through Playwright: pip install playwright, apt install chromium"
-    api = pytest.importorskip("playwright.sync_api", reason=reason)
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip(reason)
-    with api.sync_playwright() as playwright:
-        profile = tmp_path_factory.mktemp("profile")
-        context = playwright.chromium.launch_persistent_context(profile, executable_path=program, args=FLAGS)
-        yield context
-        context.close()
-
-
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Any:
-    """A function that opens the page of some results; no page may complain or ask the network for anything."""
-    complaints: list[str] = []
-    pages = []
+def opened(visit: Open, tmp_path: Path) -> Open:
+    """A function that opens the page of some results."""
 
     def open_page(results: Results, width: int = 1200) -> Any:
         write_html(Tables(results), tmp_path / "report.html")
-        page = browser.new_page()
-        pages.append(page)
-        page.set_viewport_size({"width": width, "height": 900})
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked(request.url))
-        page.goto((tmp_path / "report.html").as_uri())
-        return page
+        return visit(tmp_path / "report.html", width)
 
-    def asked(address: str) -> None:
-        if not address.startswith(("file:", "blob:", "data:")):
-            complaints.append(address)
-
-    yield open_page
-    for page in pages:
-        page.wait_for_timeout(100)
-        page.close()
-    assert complaints == []
+    return open_page
 
 
 @pytest.fixture(scope="module")
