@@ -221,11 +221,11 @@ class Recipe(Strict):
             if name not in names:
                 raise ValueError(f"published.names: {name!r} is not among the codecs; there are {', '.join(names)}")
         if self.beside is not None:
-            spec = next((spec for spec in self.codecs if spec.name == self.beside.codec), None)
-            if spec is None:
+            if self.beside.codec not in names:
                 raise ValueError(f"beside: {self.beside.codec!r} is not among the codecs; there are {', '.join(names)}")
-            if self.beside.quality is not None and self.beside.quality not in spec.qualities:
-                raise ValueError(f"beside: {spec.name} is not measured at quality {quality_text(self.beside.quality)}")
+            compared, quality = self.codecs[names.index(self.beside.codec)], self.beside.quality
+            if quality is not None and quality not in compared.qualities:
+                raise ValueError(f"beside: {compared.name} is not measured at quality {quality_text(quality)}")
         return self
 
     @property

@@ -63,9 +63,9 @@ def _classes(*names: str) -> Callable[[Labels, Sequence[str]], Mask]:
 
 def _box(labels: Labels, share: float) -> Mask:
     """A box in the middle, of that share of the area."""
-    height, width = (round(side * share**0.5) for side in labels.shape)
-    left, top = (labels.shape[1] - width) // 2, (labels.shape[0] - height) // 2
-    return kept_boxes(*labels.shape, [(left, top, width, height)])
+    high, wide = labels.shape
+    height, width = round(high * share**0.5), round(wide * share**0.5)
+    return kept_boxes(high, wide, [((wide - width) // 2, (high - height) // 2, width, height)])
 
 
 def _disc(labels: Labels, known: Sequence[str]) -> Mask:
@@ -109,8 +109,8 @@ def summary(found: Sequence[Kept]) -> Summary:
     shares = [one.share for one in found]
     within = total([one.within for one in found], shares)
     without = total([one.without for one in found], [1 - share for share in shares])
-    means = (sum(values) / len(found) for values in (shares, [o.bytes for o in found], [o.bpp for o in found]))
-    return Summary(len(found), *means, within, without)
+    size, rate = sum(one.bytes for one in found) / len(found), sum(one.bpp for one in found) / len(found)
+    return Summary(len(found), sum(shares) / len(found), size, rate, within, without)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

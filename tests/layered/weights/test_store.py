@@ -56,7 +56,7 @@ def test_weights_may_stand_on_several_bundled_ones(tmp_path: Path) -> None:
     codec = build(spec)
     load_resized(codec, {k: {**under.state_dict(), **other.state_dict()}[k] for k in codec.state_dict()})
     with torch.no_grad():
-        next(iter(codec.enhancement.parameters())).add_(0.25)
+        next(iter(codec.uppers[0].parameters())).add_(0.25)
     digest = save_codec(codec, tmp_path / "w.safetensors", "mine", on=["factorized-small", "compass-small"])
     assert (tmp_path / "w.safetensors").stat().st_size < 100_000
     assert layered.load(tmp_path / "w.safetensors").digest == digest
