@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LAYERED", "LEARNED", "BasePicture", "LayeredFile", "load_codec"]
 
-LEARNED: Mapping[str, str | None] = {
-    name: {"mean-scale": "compass-small", "factorized": "factorized-small"}.get(name) for name in BASE_LAYERS
-}
+_BUNDLED = {
+    "mean-scale": "compass-small", "factorized": "factorized-small", "gc": "gc-small", "tunable": "tunable-small",
+}  # fmt: skip
+LEARNED: Mapping[str, str | None] = {name: _BUNDLED.get(name) for name in BASE_LAYERS}
 """Learned picture codecs, which are the base layers, and the bundled weights that each takes when none are named."""
 
 LAYERED = "compass-small"

@@ -223,9 +223,9 @@ class Recipe(Strict):
         if self.beside is not None:
             if self.beside.codec not in names:
                 raise ValueError(f"beside: {self.beside.codec!r} is not among the codecs; there are {', '.join(names)}")
-            compared, quality = self.codecs[names.index(self.beside.codec)], self.beside.quality
-            if quality is not None and quality not in compared.qualities:
-                raise ValueError(f"beside: {compared.name} is not measured at quality {quality_text(quality)}")
+            compared, wanted = self.codecs[names.index(self.beside.codec)], self.beside.quality
+            if wanted is not None and wanted not in compared.qualities:
+                raise ValueError(f"beside: {compared.name} is not measured at quality {quality_text(wanted)}")
         return self
 
     @property
