@@ -23,6 +23,8 @@ SIZES = ((1, 1), (1, 7), (7, 5), (65, 63))
 LARGEST = (333, 217)
 STACKS = {"layered": (0.25, 0.5, 1.0), "shvc": (0.25, 0.5, 1.0)}
 METHODS = (*STACKS, *(f"single {name}" for name in PICTURES), "simulcast jpeg", "simulcast hevc-420")
+GENERATIVE = ("single gc", "single tunable")
+"""Pictures that look right rather than being near, at a fiftieth of the others' bits."""
 DECODE = """
 import hashlib, pickle, sys
 from baselines.registry import build
@@ -75,7 +77,8 @@ def test_every_layer_comes_back_at_its_own_size(method: str, size: tuple[int, in
     assert all(p.dtype == np.uint8 and p.shape[2] == 3 for p in pictures)
     if size == LARGEST:
         top = resize8(image, pictures[-1].shape[1], pictures[-1].shape[0])
-        assert error_of(pictures[-1], top) < 0.2 * error_of(np.full_like(top, round(float(top.mean()))), top)
+        most = 0.7 if method in GENERATIVE else 0.2
+        assert error_of(pictures[-1], top) < most * error_of(np.full_like(top, round(float(top.mean()))), top)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -94,7 +97,7 @@ def test_the_ends_of_the_quality_range_are_usable_and_in_order(method: str) -> N
     image = smooth_picture(48, 64)
     low, high = codec(method).quality_range
     sizes = [codec(method).encode(image, scales(method), quality).layer_bytes[-1] for quality in (low, high)]
-    assert sizes[0] < sizes[1]
+    assert sizes[0] < sizes[1] or (low == high and sizes[0] == sizes[1])
 
 
 @pytest.mark.parametrize("method", METHODS)
