@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 
-from experiments.export import write_bd_csv, write_compressai, write_points_csv, write_records_csv
+from experiments.export import write_bd_csv, write_compressai, write_csv, write_points_csv, write_records_csv
 from experiments.grids import bd_grids, codec_grid, published_grids, rd_grids, score_grids
 from experiments.html import write_html
 from experiments.markdown import grid_markdown
@@ -43,6 +43,8 @@ def write_report(out: str | Path | Results) -> str:
     write_records_csv(results, folder / "records.csv")
     write_points_csv(tables, folder / "points.csv")
     write_bd_csv(tables, folder / "bd_rate.csv")
+    if (near := nearest_grid(results)) is not None:
+        write_csv(folder / "nearest.csv", near.header, near.rows)
     write_compressai(tables, folder / "compressai")
     plot_curves(tables, folder)
     write_bytes_atomic(folder / "report.md", _markdown(tables).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def test_the_report_has_the_means_at_that_rate(results: Results) -> None:
     assert grid.rows[0][1:3] == (f"{sum(rates) / 2:.4f}", "1.00")
     assert "At the rate of single webp at quality 30" in write_report(results)
     assert "## At one rate" in (results.folder / "report.md").read_text()
+    with (results.folder / "nearest.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [list(grid.header), *map(list, grid.rows)]
 
 
 def test_sheets_hold_the_original_and_what_was_measured(results: Results) -> None:
