@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,9 @@ from layered.errors import OptionError
 from layered.guide import Guide
 from layered.rounding import Rounding
 
-__all__ = ["Coded", "Context", "Enhancement", "Latents", "Layer", "for_synthesis", "in_double", "in_order", "run_for"]
+__all__ = [
+    "Coded", "Context", "Draw", "Enhancement", "Latents", "Layer", "for_synthesis", "in_double", "in_order", "run_for",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Context:
             self._made[key] = make()
         value: Tensor = self._made[key]
         return value
+
+
+Draw = Callable[[Sequence[int], torch.Generator], Tensor]
+"""Draws int64 symbols of a shape [B, C, h, w]."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,11 @@ class Layer(nn.Module, ABC):
         """Where the picture is meant to be like the original, [B, 1, H, W] in [0, 1]; None: everywhere."""
         return None
 
-    def draw(self, context: Context, generator: torch.Generator) -> Latents:
-        """Latents of one picture, drawn at random.  Raises OptionError where that makes no picture."""
+    def draw(self, context: Context, generator: torch.Generator, symbols: Draw | None = None) -> Latents:
+        """Latents of one picture, drawn at random.  Raises OptionError where that makes no picture.
+
+        symbols: what draws the number of each code's value, given their shape; uniformly by default.
+        """
         raise OptionError("these weights have no finite alphabet to draw from; those of a gc base layer do")
 
     def part(self, kind: str) -> nn.Module:

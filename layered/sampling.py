@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from layered.adversarial.prior import Prior
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
 from layered.image import Image8, to_image8
@@ -14,8 +15,10 @@ __all__ = ["sample", "sheet"]
 
 
 @torch.inference_mode()
-def sample(codec: LayeredCodec, count: int, height: int, width: int, seed: int = 0) -> list[Image8]:
-    """`count` pictures [height, width, 3] of the base layer, every code drawn uniformly from the alphabet.
+def sample(
+    codec: LayeredCodec, count: int, height: int, width: int, seed: int = 0, prior: Prior | None = None
+) -> list[Image8]:
+    """`count` pictures [height, width, 3] of the base layer, of codes that the prior draws, or uniform ones.
 
     Source: Agustsson et al. (ICCV 2019, appendix F.6).  Raises OptionError for layers without an alphabet, and for
     those that need a label map.
@@ -23,9 +26,9 @@ def sample(codec: LayeredCodec, count: int, height: int, width: int, seed: int =
     if count < 1 or height < 1 or width < 1:
         raise OptionError(f"{count} pictures of {width}x{height} cannot be drawn")
     low, high = codec.quality_range
-    context = Context(height, width, (low + high) / 2)
+    context = Context(height, width, (low + high) / 2 if prior is None else prior.spec.quality)
     generator = torch.Generator().manual_seed(seed)
-    drawn = (codec.base.draw(context, generator) for _ in range(count))
+    drawn = (codec.base.draw(context, generator, prior.draw if prior else None) for _ in range(count))
     return [to_image8(codec.base.synthesise(latents, context)) for latents in drawn]
 
 

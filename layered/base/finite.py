@@ -9,7 +9,7 @@ from layered.base.transforms import ceil_div
 from layered.entropy.alphabet import Centres
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.symbols import SymbolModel
-from layered.layer import Coded, Context, Latents, Layer
+from layered.layer import Coded, Context, Draw, Latents, Layer
 from layered.rounding import Rounding
 
 __all__ = ["FiniteLayer"]
@@ -38,11 +38,11 @@ class FiniteLayer(Layer):
         check_symbols(stored, (symbols,), context)
         return Latents((self.values_of(torch.from_numpy(values)[None]),))
 
-    def draw(self, context: Context, generator: torch.Generator) -> Latents:
-        """Every code uniformly."""
+    def draw(self, context: Context, generator: torch.Generator, symbols: Draw | None = None) -> Latents:
         height, width = ceil_div(context.height, self.stride), ceil_div(context.width, self.stride)
         shape = (1, self.entropy_model.channels, height, width)
-        return Latents((self.values_of(torch.randint(len(self.centres), shape, generator=generator)),))
+        drawn = symbols(shape, generator) if symbols else torch.randint(len(self.centres), shape, generator=generator)
+        return Latents((self.values_of(drawn),))
 
     def part(self, kind: str) -> nn.Module:
         return self.entropy_model if kind == "entropy" else super().part(kind)

@@ -23,7 +23,7 @@ from layered.entropy.models import build_symbol_model
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import Symbols
 from layered.errors import CorruptStream, LimitExceeded, OptionError
-from layered.layer import Coded, Context, Latents, for_synthesis, run_for
+from layered.layer import Coded, Context, Draw, Latents, for_synthesis, run_for
 from layered.rounding import Rounding
 
 __all__ = ["Sc"]
@@ -129,7 +129,7 @@ class Sc(FiniteLayer):
         both = (torch.from_numpy(each.astype(np.float32))[None, None].to(device) for each in (heatmap, labels))
         return Latents((codes[None], *both))
 
-    def draw(self, context: Context, generator: torch.Generator) -> Latents:
+    def draw(self, context: Context, generator: torch.Generator, symbols: Draw | None = None) -> Latents:
         raise OptionError("sc makes pictures of label maps, which cannot be drawn at random; encode with --labels")
 
     def part(self, kind: str) -> nn.Module:

@@ -12,6 +12,7 @@ from layered.commands.decode import decode
 from layered.commands.encode import encode
 from layered.commands.info import info
 from layered.commands.preferences import preferences
+from layered.commands.prior import prior
 from layered.commands.sample import sample
 from layered.commands.train import train
 from layered.commands.weights import weights
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=False,
 )
-for command in (encode, decode, info, sample, train, bench, report, preferences):
+for command in (encode, decode, info, sample, train, prior, bench, report, preferences):
     app.command()(command)
 app.add_typer(weights, name="weights")
 

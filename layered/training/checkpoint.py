@@ -5,25 +5,36 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from layered.base.transforms import load_resized
 from layered.codec import LayeredCodec
 from layered.errors import LayeredError, OptionError, RecipeError
+from layered.recipes import Strict
 from layered.training.recipe import TrainingRecipe
 from layered.weights.store import load
 
-__all__ = ["RunState", "load_state", "save_state", "take_start"]
+__all__ = ["RunState", "State", "load_state", "read_state", "save_state", "take_start"]
 
 
 # Settings that may change when a run is taken up again: where it runs, where its pictures lie, what it tells.
 # To the bit the outcome stays the same only on the same devices and threads.
 _FREE = {
     "data", "devices", "nodes", "strategy", "accelerator", "threads", "checkpoint_seconds", "log_every", "start",
-    "tensorboard",
+    "tensorboard", "weights",
 }  # fmt: skip
+
+
+class State(Protocol):
+    """A dataclass of what torch.load takes safely; pictures: the digest of those that it is trained on."""
+
+    @property
+    def pictures(self) -> str: ...
+
+
+AnyState = TypeVar("AnyState", bound=State)
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class RunState:
     critic: dict[str, torch.Tensor] | None = None
 
 
-def save_state(path: Path, recipe: TrainingRecipe, state: RunState) -> None:
+def save_state(path: Path, recipe: Strict, state: State) -> None:
     """Write aside, then rename: a run killed while saving keeps its last state."""
     aside = path.with_suffix(".new")
     try:
@@ -56,6 +67,11 @@ def save_state(path: Path, recipe: TrainingRecipe, state: RunState) -> None:
 
 
 def load_state(path: Path, recipe: TrainingRecipe, pictures: str) -> RunState | None:
+    """The saved state of a codec's training, see `read_state`."""
+    return read_state(path, recipe, pictures, RunState)
+
+
+def read_state(path: Path, recipe: Strict, pictures: str, kind: type[AnyState]) -> AnyState | None:
     """The saved state, or None where there is none.
 
     Raises RecipeError if another recipe wrote it, or the training pictures are others.
@@ -64,11 +80,11 @@ def load_state(path: Path, recipe: TrainingRecipe, pictures: str) -> RunState | 
         return None
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-        written = TrainingRecipe.model_validate_json(stored.pop("recipe"))
-        state = RunState(**stored)
+        written = type(recipe).model_validate_json(stored.pop("recipe"))
+        state = kind(**stored)
     except Exception as error:
-        kind = type(error).__name__
-        raise RecipeError(f"{path}: not a training state ({kind}); remove it to start afresh") from error
+        name = type(error).__name__
+        raise RecipeError(f"{path}: not a training state ({name}); remove it to start afresh") from error
     before, now = written.model_dump(exclude=_FREE), recipe.model_dump(exclude=_FREE)
     if changed := [name for name in now if before[name] != now[name]]:
         others = ", ".join(changed)

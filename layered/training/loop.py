@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from torch import Tensor
 
 from layered.base.transforms import load_resized, rebuild_tables
@@ -18,6 +18,7 @@ from layered.codec import LayeredCodec
 from layered.errors import LayeredError, RecipeError
 from layered.image import save_image
 from layered.spec import build
+from layered.training.bars import bars, short
 from layered.training.checkpoint import RunState, load_state, save_state, take_start
 from layered.training.curves import Curves
 from layered.training.data import CropSource, digest_of_pictures
@@ -98,15 +99,11 @@ class Run:
     def finish(self) -> Path:
         """Run all phases that are left and write the weights."""
         console = Console(stderr=True)
-        columns: tuple[ProgressColumn, ...] = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[last]}"),
-        )  # fmt: skip
         if (self.first, self.step) != (0, 0) and self.fabric.is_global_zero:
             left = [p for p in self.recipe.phases[self.first :] if not self.recipe.only or p.name in self.recipe.only]
             where = f"resumed at step {self.step} of phase {left[0].name!r}" if left else "all phases are done already"
             console.print(where, highlight=False)
-        with Progress(*columns, console=console, disable=not self.fabric.is_global_zero) as progress:
+        with bars(console, shown=self.fabric.is_global_zero) as progress:
             for index, phase in enumerate(self.recipe.phases):
                 if index >= self.first and (not self.recipe.only or phase.name in self.recipe.only):
                     self._phase(index, phase, progress)
@@ -134,7 +131,7 @@ class Run:
                 if not all(map(math.isfinite, log.values())):
                     raise LayeredError(f"phase {phase.name!r}: a loss of step {done} is not finite; lower its lr")
                 self.seconds = before + time.monotonic() - began
-                progress.update(bar, completed=done, last=_short(log))
+                progress.update(bar, completed=done, last=short(log))
                 if (done % self.recipe.log_every == 0 or done == phase.steps) and self.fabric.is_global_zero:
                     self.log.add({"phase": phase.name, "step": done, "seconds": round(self.seconds, 1), **log})
                 if (sheet := descent.sheet(done)) is not None and self.fabric.is_global_zero:
@@ -201,7 +198,3 @@ class Run:
             "processes": self.fabric.world_size,
             "threads": torch.get_num_threads(),
         }
-
-
-def _short(log: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3g}" for name, value in log.items())

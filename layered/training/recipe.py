@@ -13,7 +13,7 @@ from layered.adversarial.settings import AdversarialSettings
 from layered.recipes import Strict, check, read
 from layered.spec import CodecSpec
 
-__all__ = ["DataSettings", "Phase", "TrainingRecipe", "load_recipe"]
+__all__ = ["DataSettings", "Phase", "PriorRecipe", "TrainingRecipe", "load_recipe"]
 
 
 class DataSettings(Strict):
@@ -119,6 +119,36 @@ class TrainingRecipe(Strict):
             if name not in names:
                 raise ValueError(f"only: there is no phase {name!r}; there are {', '.join(names)}")
         return self
+
+
+class PriorRecipe(Strict):
+    """A prior over the codes of trained weights, and how it is trained (Gulrajani et al. 2017).
+
+    weights: a file, or the name of bundled ones.  crops: so many of the training pictures are coded once, `side` codes
+    high and wide; quality: at which, the middle of the weights' range by default.  steps: of the prior, with
+    critic_steps of its critic before each.  penalty: weight of the gradient's.  noise, width, doublings: see
+    `layered.adversarial.prior.PriorSpec`.  critic_width: channels of the critic's first layer.  threads: torch threads,
+    0 leaves torch's own choice.
+    """
+
+    weights: str
+    data: DataSettings
+    crops: int = Field(default=2048, ge=1, le=2**20)
+    side: int = Field(default=16, ge=4, le=256)
+    quality: float | None = Field(default=None, allow_inf_nan=False)
+    steps: int = Field(default=2000, ge=1)
+    batch: int = Field(default=16, ge=1, le=4096)
+    critic_steps: int = Field(default=5, ge=1, le=100)
+    penalty: float = Field(default=10, ge=0, allow_inf_nan=False)
+    lr: float = Field(default=1e-4, gt=0, allow_inf_nan=False)
+    noise: int = Field(default=16, ge=1, le=256)
+    width: int = Field(default=32, ge=1, le=256)
+    doublings: int = Field(default=2, ge=0, le=4)
+    critic_width: int = Field(default=32, ge=1, le=256)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    threads: int = Field(default=1, ge=0, le=1024)
+    checkpoint_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
+    log_every: int = Field(default=20, ge=1)
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> TrainingRecipe:
