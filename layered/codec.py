@@ -85,13 +85,22 @@ class LayeredCodec(nn.Module):
         return tuple(cast("Iterable[Enhancement]", self.enhancement or ()))
 
     def forward(
-        self, originals: Sequence[Tensor], qualities: Sequence[float], rounding: Rounding
+        self,
+        originals: Sequence[Tensor],
+        qualities: Sequence[float],
+        rounding: Rounding,
+        guide: Guide | None = None,
     ) -> tuple[LayerOutput, ...]:
-        """All layers of a batch, differentiable: originals of each layer [B, 3, H_k, W_k], base first."""
+        """All layers of a batch, differentiable: originals of each layer [B, 3, H_k, W_k], base first.
+
+        guide: of the batch at any size, for base layers that need label maps.
+        """
         outputs: list[LayerOutput] = []
         lower = carried = None
         for k, (original, quality) in enumerate(zip(originals, qualities, strict=True)):
-            context = Context(original.shape[-2], original.shape[-1], quality, lower, carried=carried)
+            height, width = original.shape[-2:]
+            told = guide.at(height, width) if guide is not None else None
+            context = Context(height, width, quality, lower, carried=carried, guide=told)
             layer = self.layer(k)
             coded = layer.code(layer.analyse(original, context), context, rounding)
             picture = layer.synthesise(coded.latents, context)
@@ -116,7 +125,7 @@ class LayeredCodec(nn.Module):
         `quality_range`; the middle of it by default.  exact: float64 synthesis, so that every machine decodes
         the same pictures.  verify: decode the stream and compare before returning it; without `exact` one
         level at fewer than 0.1% of the samples passes, since libraries may round otherwise on a busy machine.
-        guide: of the picture at full size, for base layers that code a label map.
+        guide: of the picture at full size, for base layers that need a label map.
         Raises OptionError; LimitExceeded; LayeredError when the verification fails.
         """
         check_image(image)

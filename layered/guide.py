@@ -16,7 +16,7 @@ from torch import Tensor
 
 from layered.errors import ImageError, OptionError
 
-__all__ = ["Guide", "Labels", "guide_of", "kept_boxes", "kept_classes", "load_labels"]
+__all__ = ["Guide", "Labels", "guide_of", "kept_boxes", "kept_classes", "load_labels", "one_hot", "required"]
 
 Labels = NDArray[np.uint8]
 """[H, W], one class a pixel."""
@@ -46,6 +46,26 @@ def guide_of(labels: Labels, preserved: NDArray[np.bool_] | None = None) -> Guid
     if kept.shape != labels.shape or kept.dtype != np.bool_:
         raise OptionError(f"what is preserved is bool {list(labels.shape)}, got {kept.dtype} {list(kept.shape)}")
     return Guide(torch.from_numpy(labels.copy())[None], torch.from_numpy(kept.copy())[None])
+
+
+def required(guide: Guide | None, image: Tensor, classes: int) -> Guide:
+    """The guide of a picture [B, 3, H, W], for a layer that knows so many classes.
+
+    Raises OptionError where there are none, or they are of another size or of classes beyond these.
+    """
+    if guide is None:
+        raise OptionError("these weights need a label map to encode: give one with the picture")
+    if guide.labels.shape[-2:] != image.shape[-2:]:
+        raise OptionError(f"a label map of {guide.labels.shape[2]}x{guide.labels.shape[1]} is not of this picture")
+    if (highest := int(guide.labels.max())) >= classes:
+        raise OptionError(f"the label map has class {highest}, these weights know 0 to {classes - 1}")
+    return guide
+
+
+def one_hot(labels: Tensor, classes: int, like: Tensor) -> Tensor:
+    """Labels [B, H, W] -> one for a pixel's class, zero for the others: [B, classes, H, W], of the type of `like`."""
+    numbers = torch.arange(classes, device=like.device)[None, :, None, None]
+    return (labels[:, None].to(like.device) == numbers).to(like.dtype)
 
 
 def load_labels(path: str | Path) -> Labels:

@@ -77,9 +77,11 @@ class Layer(nn.Module, ABC):
 
     lambdas: the trade-offs (lambda * 255^2 * MSE + bpp, MSE on [0, 1]) that the layer was trained at, in
     increasing order; quality 1 is the first, quality len(lambdas) the last, real numbers between.
+    selective: whether it codes only what a guide says is to be kept.
     """
 
     lambdas: tuple[float, ...]
+    selective = False
 
     @property
     def quality_range(self) -> tuple[float, float]:

@@ -41,6 +41,7 @@ class GcSpec(Strict):
     norm: str = "instance"
     noise: int = Field(default=0, ge=0, le=1024)
     shortcut: bool = False
+    classes: tuple[str, ...] = Field(default=(), max_length=256)
 
 
 class ScSpec(Strict):

@@ -17,6 +17,7 @@ from layered.adversarial.perceptual import build_perceptual
 from layered.base.blocks import InstanceNorm
 from layered.codec import LayeredCodec
 from layered.errors import OptionError, RecipeError
+from layered.guide import one_hot
 from layered.image import Image8, to_image8
 from layered.layer import Context
 from layered.rounding import StraightThrough
@@ -67,9 +68,12 @@ class AdversarialDescent(Descent):
             for module in codec.base.modules():
                 if isinstance(module, InstanceNorm):
                     module.fix()
+        self._classes = len(getattr(codec.spec.base, "classes", ())) if settings.critic.labels else 0
+        if settings.critic.labels and not self._classes:
+            raise RecipeError(f"phase {phase.name!r}: critic.labels: the base layer has no classes")
         with torch.random.fork_rng():
             torch.manual_seed(zlib.crc32(f"{seed}/critic".encode()))
-            self._critic = Discriminator(3, settings.critic.width, settings.critic.scales)
+            self._critic = Discriminator(3 + self._classes, settings.critic.width, settings.critic.scales)
         if critic is not None and self._plays:
             try:
                 self._critic.load_state_dict(dict(critic))
@@ -97,7 +101,7 @@ class AdversarialDescent(Descent):
                 group["lr"] = rate
         picture, bits, fidelity = self._made(draw)
         made, original = 2 * picture - 1, 2 * draw.crops - 1
-        played = {"critic": self._train_critic(original, made.detach())} if self._plays else {}
+        played = {"critic": self._train_critic(original, made.detach(), draw)} if self._plays else {}
         self._critic.requires_grad_(False)
         error = ((made - original).square() * fidelity).sum() / (3 * fidelity.sum()).clamp(min=1)
         terms = {"mse": (self._settings.mse, error), **self._terms(made, original, bits, draw)}
@@ -111,8 +115,9 @@ class AdversarialDescent(Descent):
         values = {name: value.detach() for name, (_, value) in terms.items()}
         return {"loss": loss.detach(), **played, **values}
 
-    def _train_critic(self, original: Tensor, made: Tensor) -> Tensor:
-        both = self._judged(torch.cat([original, made]))  # at once: processes agree on gradients once a forward
+    def _train_critic(self, original: Tensor, made: Tensor, draw: Draw) -> Tensor:
+        pairs = torch.cat([self._labelled(original, draw), self._labelled(made, draw)])
+        both = self._judged(pairs)  # at once: processes agree on gradients once a forward
         real, fake = ([[feature.chunk(2)[k] for feature in scale] for scale in both] for k in (0, 1))
         loss = critic_loss(self._settings.loss, real, fake)
         self._judge.zero_grad()
@@ -126,11 +131,11 @@ class AdversarialDescent(Descent):
         settings = self._settings
         terms = {"bpp": (settings.rate, bits.mean() / (draw.crops.shape[-2] * draw.crops.shape[-1]))}
         if self._plays:
-            fake = self._seen(made)
+            fake = self._seen(made, draw)
             terms["verdict"] = settings.adversarial, verdict_loss(settings.loss, fake)
             if settings.matching:
                 with torch.no_grad():
-                    real = self._seen(original)
+                    real = self._seen(original, draw)
                 terms["matching"] = settings.matching, feature_matching(real, fake)
         if self._perceptual is not None:
             noise = torch.Generator(made.device).manual_seed(draw.noise)
@@ -138,11 +143,17 @@ class AdversarialDescent(Descent):
             terms["perceptual"] = settings.perceptual.weight, self._perceptual(*pictures, noise)
         return terms
 
-    def _seen(self, pictures: Tensor) -> list[list[Tensor]]:
+    def _seen(self, pictures: Tensor, draw: Draw) -> list[list[Tensor]]:
         """What the discriminator finds, without a thought of its own gradients."""
         with self._fabric.autocast():
-            found: list[list[Tensor]] = self._critic(pictures)
+            found: list[list[Tensor]] = self._critic(self._labelled(pictures, draw))
         return found
+
+    def _labelled(self, pictures: Tensor, draw: Draw) -> Tensor:
+        """Pictures and, where the discriminator sees them, their one-hot labels as further channels."""
+        if not self._classes or draw.guide is None:
+            return pictures
+        return torch.cat([pictures, one_hot(draw.guide.labels, self._classes, pictures)], 1)
 
     def told(self, draw: Draw, means: Mapping[str, float]) -> dict[str, float]:
         told = {name: value for name, value in means.items() if name != "mse"}

@@ -12,11 +12,15 @@ __all__ = ["AdversarialSettings", "CriticSettings", "PerceptualSettings"]
 
 
 class CriticSettings(Strict):
-    """The discriminator: pix2pixHD's, so many scales, `width` channels first; lr: its own learning rate."""
+    """The discriminator: pix2pixHD's, so many scales, `width` channels first; lr: its own learning rate.
+
+    labels: it sees the label map beside the picture, as the papers' does; for base layers with classes.
+    """
 
     scales: int = Field(default=2, ge=1, le=4)
     width: int = Field(default=64, ge=1, le=512)
     lr: float = Field(default=2e-4, gt=0, allow_inf_nan=False)
+    labels: bool = False
 
 
 class PerceptualSettings(Strict):

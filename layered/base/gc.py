@@ -21,6 +21,7 @@ from layered.base.transforms import pad_to_stride
 from layered.entropy.alphabet import Centres
 from layered.entropy.models import build_symbol_model
 from layered.errors import OptionError
+from layered.guide import one_hot, required
 from layered.layer import Context, Latents, for_synthesis, run_for
 
 __all__ = ["Encoder", "Gc", "Generator", "averages", "bounded", "downsampling"]
@@ -36,20 +37,22 @@ def downsampling(width: int, norm: str, inputs: int = 3, halvings: int = 4) -> n
 class Encoder(nn.Module):
     """Downsampling, then c3s1-C: picture in [-1, 1] -> code before its bound.
 
-    shortcut: see `Gc`.
+    shortcut: see `Gc`.  classes: channels of a one-hot label map beside the picture's three.
     """
 
-    def __init__(self, width: int, channels: int, norm: str, halvings: int = 4, shortcut: bool = False) -> None:
+    def __init__(
+        self, width: int, channels: int, norm: str, halvings: int = 4, shortcut: bool = False, classes: int = 0
+    ) -> None:
         super().__init__()
         last = Conv(width >> (4 - halvings), channels, 3)
         # Behind a ReLU this gives codes of variance 1, which reach all of the papers' centres -2 to 2.
         nn.init.kaiming_normal_(last.conv.weight)
-        self.layers = nn.Sequential(*downsampling(width, norm, halvings=halvings), last)
+        self.layers = nn.Sequential(*downsampling(width, norm, 3 + classes, halvings), last)
         self.shortcut = averages(last, halvings) if shortcut else None
 
     def forward(self, image: Tensor) -> Tensor:
         code: Tensor = self.layers(image)
-        return code if self.shortcut is None else code + self.shortcut(image)
+        return code if self.shortcut is None else code + self.shortcut(image[:, :3])
 
 
 class Generator(nn.Module):
@@ -112,7 +115,9 @@ class Gc(FiniteLayer):
     bounded by tanh at half a step beyond the outermost centres, where the soft quantiser's gradient still lives.
     shortcut (ours): a linear path beside each network, which starts as the averages of 16x16 pixels in the first three
     codes and their bilinear enlargement, so that training starts from a picture instead of from grey; the networks then
-    learn what it leaves.  The rate does not depend on the quality, which is there for layers above.
+    learn what it leaves.  classes: names of what label maps number; with any the encoder sees the map of the context's
+    guide beside the picture, which is not sent (version 1 of the paper).  The rate does not depend on the quality,
+    which is there for layers above.
     """
 
     stride = 16
@@ -127,20 +132,25 @@ class Gc(FiniteLayer):
         norm: str = "instance",
         noise: int = 0,
         shortcut: bool = False,
+        classes: Sequence[str] = (),
         lambdas: Sequence[float] = (0.0002,),
     ) -> None:
         super().__init__()
         if width % 16:
             raise OptionError(f"the width of gc is a multiple of 16, got {width}")
-        self.encoder = Encoder(width, channels, norm, shortcut=shortcut)
+        self.encoder = Encoder(width, channels, norm, shortcut=shortcut, classes=len(classes))
         self.generator = Generator(width, channels + noise, blocks, norm, channels + noise if shortcut else 0)
         self.centres = Centres(centres)
         self.entropy_model = build_symbol_model(entropy, channels, len(centres))
-        self.noise = noise
+        self.noise, self.classes = noise, len(classes)
         self.lambdas = tuple(lambdas)
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
-        return Latents((bounded(self.encoder(2 * pad_to_stride(image, self.stride) - 1).float(), self.centres),))
+        seen = 2 * image - 1
+        if self.classes:
+            labels = required(context.guide, image, self.classes).labels
+            seen = torch.cat([seen, one_hot(labels, self.classes, seen)], 1)
+        return Latents((bounded(self.encoder(pad_to_stride(seen, self.stride)).float(), self.centres),))
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
         code = for_synthesis(self._with_noise(latents.parts[0]), context)

@@ -23,6 +23,7 @@ from layered.entropy.models import build_symbol_model
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import Symbols
 from layered.errors import CorruptStream, LimitExceeded, OptionError
+from layered.guide import one_hot, required
 from layered.layer import Coded, Context, Draw, Latents, for_synthesis, run_for
 from layered.rounding import Rounding
 
@@ -42,6 +43,7 @@ class Sc(FiniteLayer):
     """
 
     stride = 8
+    selective = True
 
     def __init__(
         self,
@@ -70,13 +72,8 @@ class Sc(FiniteLayer):
         self.lambdas = tuple(lambdas)
 
     def analyse(self, image: Tensor, context: Context) -> Latents:
-        if context.guide is None:
-            raise OptionError("sc codes a label map: give one with the picture")
-        labels, kept = context.guide.labels, context.guide.preserved
-        if labels.shape[-2:] != image.shape[-2:]:
-            raise OptionError(f"a label map of {labels.shape[2]}x{labels.shape[1]} is not of this picture")
-        if (highest := int(labels.max())) >= self.classes:
-            raise OptionError(f"the label map has class {highest}, these weights know 0 to {self.classes - 1}")
+        guide = required(context.guide, image, self.classes)
+        labels, kept = guide.labels, guide.preserved
         if labels.shape[-1] * labels.shape[-2] > MOST_PIXELS:
             raise LimitExceeded(f"label maps are coded up to {MOST_PIXELS} pixels; use a smaller scale")
         w = bounded(self.encoder(2 * pad_to_stride(image, COARSE) - 1).float(), self.centres)
@@ -92,9 +89,7 @@ class Sc(FiniteLayer):
 
     def synthesise(self, latents: Latents, context: Context) -> Tensor:
         w, heatmap = (for_synthesis(part, context) for part in latents.parts[:2])
-        classes = torch.arange(self.classes, device=w.device)[None, :, None, None]
-        known = (pad_to_stride(latents.parts[2], COARSE) == classes).to(w.dtype)
-
+        known = one_hot(pad_to_stride(latents.parts[2], COARSE)[:, 0], self.classes, w)
         kept = run_for(context, self.branch, torch.cat([w, heatmap], 1))
         features = torch.cat([run_for(context, self.features, known), kept], 1)
         picture = run_for(context, self.generator, features, w)

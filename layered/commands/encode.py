@@ -44,7 +44,7 @@ def encode(
         str, typer.Option("--weights", "--model", help="Bundled weights by name, or a checkpoint.")
     ] = "compass-small",
     labels: Annotated[
-        str | None, typer.Option(help="Label map (grey PNG) for weights that code one, or a folder of them.")
+        str | None, typer.Option(help="Label map (grey PNG) for weights that need one, or a folder of them.")
     ] = None,
     preserve: Annotated[str | None, typer.Option(help="Classes to keep: car,person, their numbers, or all.")] = None,
     box: Annotated[list[str] | None, typer.Option(help="x,y,width,height to keep; may be given again.")] = None,

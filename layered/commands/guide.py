@@ -40,7 +40,9 @@ class GuideOptions:
                 raise OptionError("--preserve, --box and --mask go with --labels")
             return None
         if not classes:
-            raise OptionError(f"--labels: the weights {codec.name!r} code no label map; those of an sc base layer do")
+            raise OptionError(f"--labels: the weights {codec.name!r} take no label map; those with classes do")
+        if (self.preserve or self.boxes or self.mask) and not codec.base.selective:
+            raise OptionError(f"--preserve, --box and --mask are for sc base layers; {codec.name!r} keeps everything")
         labels = load_labels(_beside(self.labels, picture))
         height, width = labels.shape
         kept = kept_boxes(height, width, [_box(text) for text in self.boxes])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from layered.guide import Labels, load_labels
 from layered.image import Image8, load_image, resize8
 from layered.training.recipe import DataSettings
 
-__all__ = ["LAYOUTS", "Layout", "load_pictures"]
+__all__ = ["LAYOUTS", "Layout", "load_pictures", "require_labels"]
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
 OPEN_IMAGES_SHRUNK = 1.25
@@ -90,6 +90,16 @@ def load_pictures(settings: DataSettings) -> tuple[list[Tensor], list[Tensor] | 
         what = layout.pictures if layout else "pictures"
         raise RecipeError(f"data.folder: no {what} in {folder}" + (" pass the filter" if settings.filter else ""))
     return pictures, maps or None
+
+
+def require_labels(maps: Sequence[Tensor] | None, classes: int) -> None:
+    """Raise RecipeError unless there are label maps of no more than these classes, for a layer that has any."""
+    if not classes:
+        return
+    if maps is None:
+        raise RecipeError("data.labels: the base layer has classes, so it needs label maps; name their folder")
+    if (highest := max(int(each.max()) for each in maps)) >= classes:
+        raise RecipeError(f"data.labels: there is class {highest}, the base layer knows 0 to {classes - 1}")
 
 
 def _beside(settings: DataSettings, picture: Path) -> Path | None:

@@ -23,7 +23,7 @@ from layered.training.checkpoint import RunState, load_state, save_state, take_s
 from layered.training.curves import Curves
 from layered.training.data import CropSource, digest_of_pictures
 from layered.training.descent import Descent, build_descent
-from layered.training.folders import load_pictures
+from layered.training.folders import load_pictures, require_labels
 from layered.training.interrupt import Deferred
 from layered.training.phases import draw_step, largest_crop, learning_rate, prepare
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
@@ -76,6 +76,7 @@ class Run:
         self.codec.to(self.fabric.device)
         self.codec.to(memory_format=torch.channels_last)
         pictures, maps = load_pictures(recipe.data)
+        require_labels(maps, len(getattr(recipe.model.base, "classes", ())))
         self.pictures = digest_of_pictures([*pictures, *(maps or ())])
         self.source = CropSource(pictures, self.fabric.device, maps)
         for phase in recipe.phases:

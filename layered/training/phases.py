@@ -148,7 +148,7 @@ class Objective(nn.Module):
             return self._prediction(draw)
         originals = [downscale(draw.crops, side, side) for side in draw.sides]
         noise = torch.Generator(originals[0].device).manual_seed(draw.noise)
-        outputs = self.codec(originals, [draw.quality] * len(originals), Mixed(noise, draw.share))
+        outputs = self.codec(originals, [draw.quality] * len(originals), Mixed(noise, draw.share), draw.guide)
         weight = lambda_at(self.codec.spec.lambdas, draw.quality) * 255**2
         loss = torch.zeros((), device=draw.crops.device)
         means: dict[str, Tensor] = {}

@@ -26,7 +26,7 @@ from layered.training.bars import bars, short
 from layered.training.checkpoint import read_state, save_state
 from layered.training.curves import Curves
 from layered.training.data import CropSource, digest_of_pictures
-from layered.training.folders import load_pictures
+from layered.training.folders import load_pictures, require_labels
 from layered.training.interrupt import Deferred
 from layered.training.recipe import PriorRecipe
 from layered.weights.store import load
@@ -75,6 +75,7 @@ def train_prior(recipe: PriorRecipe, out: Path, device: str = "cpu") -> TrainedP
         raise RecipeError("quality: {} is outside {} to {}".format(quality, *codec.quality_range))
     base = drawn_base(codec)
     pictures, maps = load_pictures(recipe.data)
+    require_labels(maps, len(getattr(codec.spec.base, "classes", ())))
     digest = digest_of_pictures([*pictures, *(maps or ())])
     state = read_state(out / "state.pt", recipe, digest, PriorState)
     if state is not None and state.weights != codec.digest.hex():

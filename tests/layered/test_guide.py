@@ -12,6 +12,7 @@ from PIL import Image
 
 from layered.base.transforms import rebuild_tables
 from layered.cli import run
+from layered.codec import LayeredCodec
 from layered.errors import ImageError, OptionError
 from layered.guide import kept_boxes, kept_classes, load_labels
 from layered.image import load_image, save_image
@@ -24,16 +25,20 @@ CLASSES = ("sky", "road", "car")
 LABELS = np.repeat(np.array([[0], [1], [2]], np.uint8), 20, 0) * np.ones((1, 70), np.uint8)
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A picture, its label map, a mask, and weights with an SC base layer."""
-    monkeypatch.chdir(tmp_path)
-    base = {"name": "sc", "classes": CLASSES, "width": 16, "channels": 2, "blocks": 0, "norm": "channel"}
+def made(name: str, blocks: int = 0) -> LayeredCodec:
+    base = {"name": name, "classes": CLASSES, "width": 16, "channels": 2, "blocks": blocks, "norm": "channel"}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         codec = build(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}))
     rebuild_tables(codec)
-    save_codec(codec, "sc.safetensors", "sc")
+    return codec
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A picture, its label map, a mask, and weights with an SC base layer."""
+    monkeypatch.chdir(tmp_path)
+    save_codec(made("sc"), "sc.safetensors", "sc")
     save_image(smooth_picture(60, 70), "a.png")
     Image.fromarray(LABELS).save("labels.png")
     Image.fromarray((LABELS == 1).astype(np.uint8) * 255).save("mask.png")
@@ -96,7 +101,22 @@ def test_wrong_guides_are_told(
 
 def test_weights_without_a_label_map_take_none(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["encode", "a.png", "a.lyr", "--weights", "factorized-small", "--labels", "labels.png"]) == 2
-    assert "code no label map" in capsys.readouterr().err
+    assert "take no label map" in capsys.readouterr().err
+
+
+def test_weights_that_see_a_label_map_and_keep_everything_take_it_alone(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_codec(made("gc", blocks=1), "gc.safetensors", "gc")
+    words = ["encode", "a.png", "a.lyr", "--weights", "gc.safetensors"]
+    assert run([*words, "--labels", "labels.png"]) == 0
+    assert run(["decode", "a.lyr", "out.png", "--weights", "gc.safetensors"]) == 0
+    assert load_image("out.png").shape == (60, 70, 3)
+    for more in (["--preserve", "road"], ["--box", "0,0,5,5"], ["--mask", "mask.png"]):
+        assert run([*words, "--labels", "labels.png", *more]) == 2
+        assert "'gc' keeps everything" in capsys.readouterr().err
+    assert run(words) == 2
+    assert "need a label map to encode" in capsys.readouterr().err
 
 
 def test_boxes_that_reach_beyond_the_picture_are_cut() -> None:

@@ -7,13 +7,19 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from layered.adversarial import descent
+from layered.adversarial.discriminator import Discriminator
 from layered.errors import RecipeError
+from layered.guide import one_hot
 from layered.image import load_image, save_image
 from layered.training import loop
+from layered.training.data import CropSource
+from layered.training.folders import load_pictures
 from layered.training.loop import train
 from layered.training.phases import draw_step
 from layered.training.recipe import TrainingRecipe
@@ -21,6 +27,9 @@ from layered.weights.store import load
 from tests.conftest import smooth_picture
 
 ADVERSARIAL = {"critic": {"scales": 2, "width": 4}, "sheets": 3}
+
+
+CLASSES = ("sky", "road", "car")
 
 
 def recipe(folder: Path, *phases: dict[str, Any], base: str = "gc", **settings: Any) -> TrainingRecipe:
@@ -145,3 +154,78 @@ def test_what_cannot_be_trained_so_is_told(tmp_path: Path) -> None:
         train(recipe(tmp_path, gan("one", 1), other), tmp_path / "b")
     with pytest.raises(RecipeError, match="one scale range"):
         train(recipe(tmp_path, gan() | {"scales": ((0.5, 0.5), (1.0, 1.0))}), tmp_path / "c")
+
+
+def labelled(folder: Path, *phases: dict[str, Any], base: str = "gc", top: int = 2, **settings: Any) -> TrainingRecipe:
+    """A recipe whose base layer has classes and whose pictures have label maps of 0 to `top`."""
+    (folder / "labels").mkdir(exist_ok=True)
+    Image.fromarray(np.arange(48 * 48, dtype=np.uint8).reshape(48, 48) % (top + 1)).save(folder / "labels" / "a.png")
+    plain = recipe(folder, *phases, **settings)
+    layer = {"name": base, "width": 16, "channels": 2, "blocks": 1, "classes": CLASSES}
+    data = {"folder": str(folder / "pictures"), "labels": str(folder / "labels")}
+    model = {"base": layer, "lambdas": (0.0002,)}
+    return TrainingRecipe.model_validate(plain.model_dump() | {"model": model, "data": data})
+
+
+SEEING: dict[str, Any] = {"critic": {"scales": 2, "width": 4, "labels": True}}
+
+
+@pytest.mark.parametrize("base", ["gc", "sc"])
+def test_a_run_with_labels_that_stops_goes_on_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    first = BASE if base == "gc" else gan("start", 2, adversarial=0, matching=0)
+    wanted = labelled(tmp_path, first, gan(steps=2, **SEEING), base=base, checkpoint_seconds=1e-9)
+    whole = load(train(wanted, tmp_path / "whole")).state_dict()
+    inner, calls = draw_step, 0
+
+    def stopping(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise SystemError("killed")
+        return inner(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "draw_step", stopping)
+        with pytest.raises(SystemError):
+            train(wanted, tmp_path / "pieces")
+    pieces = load(train(wanted, tmp_path / "pieces")).state_dict()
+    assert all(torch.equal(whole[name], pieces[name]) for name in whole)
+
+
+def test_the_discriminator_sees_the_labels_of_both_pictures_when_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    inner = Discriminator.forward
+
+    def noting(self: Any, x: torch.Tensor) -> Any:
+        seen.append(x.detach())
+        return inner(self, x)
+
+    monkeypatch.setattr(Discriminator, "forward", noting)
+    train(labelled(tmp_path, gan(steps=1)), tmp_path / "blind")
+    assert [x.shape[1] for x in seen] == [3, 3, 3]
+    seen.clear()
+    wanted = labelled(tmp_path, gan(steps=1, **SEEING))
+    train(wanted, tmp_path / "seeing")
+    pictures, maps = load_pictures(wanted.data)
+    draw = draw_step(wanted.phases[0], CropSource(pictures, "cpu", maps), (1.0, 1.0), wanted.seed, 0)
+    assert draw.guide is not None
+    expected = one_hot(draw.guide.labels, 3, draw.crops)
+    assert bool((expected.sum(1) == 1).all()) and torch.equal(expected.argmax(1), draw.guide.labels.long())
+    both, made, original = seen  # the discriminator's step, then the generator's
+    assert all(torch.equal(labels, expected) for labels in (*both[:, 3:].chunk(2), made[:, 3:], original[:, 3:]))
+    assert torch.equal(both[:2, :3], original[:, :3]) and not torch.equal(both[2:, :3], original[:, :3])
+
+
+def test_labels_that_do_not_fit_are_told_before_any_step(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"critic\.labels: the base layer has no classes"):
+        train(recipe(tmp_path, gan(**SEEING)), tmp_path / "a")
+    with pytest.raises(RecipeError, match="there is class 3, the base layer knows 0 to 2"):
+        train(labelled(tmp_path, gan(), top=3), tmp_path / "b")
+    wanted = labelled(tmp_path, gan())
+    unlabelled = wanted.model_copy(update={"data": wanted.data.model_copy(update={"labels": None})})
+    with pytest.raises(RecipeError, match="it needs label maps"):
+        train(unlabelled, tmp_path / "c")

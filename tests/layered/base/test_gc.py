@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from layered.adversarial.discriminator import PatchDiscriminator
 from layered.base.blocks import ChannelNorm, InstanceNorm
@@ -17,6 +18,7 @@ from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.entropy.models import MODELS
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
+from layered.guide import guide_of
 from layered.layer import Context
 from layered.rounding import Hard
 from layered.spec import CodecSpec, build
@@ -47,6 +49,44 @@ def test_networks_have_the_papers_size() -> None:
         assert parameters(gc.encoder) == 5_553_244
         assert parameters(gc.generator) == 154_869_723
         assert parameters(PatchDiscriminator(3, 64)) == 2_764_737
+
+
+def test_a_label_map_adds_inputs_to_the_encoder_alone() -> None:
+    with torch.device("meta"):
+        gc = Gc(960, 4, 9, classes=[str(k) for k in range(34)])
+        assert parameters(gc.encoder) == 5_553_244 + 34 * 60 * 49
+        assert parameters(gc.generator) == 154_869_723
+
+
+def test_the_digest_of_what_has_no_classes_is_as_before_there_were_any() -> None:
+    plain = CodecSpec.model_validate({"base": {"name": "gc", "width": 32}, "lambdas": (0.0002,)})
+    assert digest_of(plain, {}).hex() == "e6141a6f44c4"
+
+
+def maps(height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One class, and three in disorder, which no file of the size of the code can hold."""
+    noise = np.random.default_rng(0).integers(0, 3, (height, width), dtype=np.uint8)
+    return np.zeros((height, width), np.uint8), noise
+
+
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_a_label_map_changes_the_code_and_is_not_in_the_file(shortcut: bool) -> None:
+    codec = made(classes=("sky", "road", "car"), entropy="uniform", norm="channel", shortcut=shortcut)
+    image = smooth_picture(128, 96)
+    one, other = (codec.encode(image, (1.0,), verify=True, guide=guide_of(each)) for each in maps(128, 96))
+    assert one != other and codec.decode(other)[0].shape == image.shape  # the decoder has the file alone
+    code = 4 * 8 * 6 * math.log2(5) / 8
+    assert abs(len(one) - len(other)) <= 1 and len(other) < code + 60 < 128 * 96 * math.log2(3) / 8
+
+
+def test_a_picture_without_the_label_map_that_the_encoder_sees_is_refused() -> None:
+    codec, image = made(classes=("sky", "road")), smooth_picture(32, 48)
+    with pytest.raises(OptionError, match="need a label map to encode"):
+        codec.encode(image, (1.0,))
+    with pytest.raises(OptionError, match="class 2, these weights know 0 to 1"):
+        codec.encode(image, (1.0,), guide=guide_of(maps(32, 48)[1]))
+    with pytest.raises(OptionError, match="not of this picture"):
+        codec.encode(image, (1.0,), guide=guide_of(maps(32, 47)[0]))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (17, 5), (64, 48), (65, 63)])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from layered.adversarial.wgan import Wgan
@@ -26,6 +27,7 @@ from tests.conftest import smooth_picture
 
 LAYERS: dict[str, dict[str, Any]] = {
     "gc": {"channels": 2}, "tunable": {"channels": 3}, "sc": {"channels": 2, "classes": ("sky", "road")},
+    "gc with labels": {"name": "gc", "channels": 2, "classes": ("sky", "road")},
 }  # fmt: skip
 
 
@@ -132,6 +134,22 @@ def test_what_cannot_be_trained_is_told(place: Path, tmp_path: Path) -> None:
         train_prior(recipe(place, quality=3), tmp_path / "a")
     with pytest.raises(LayeredError, match="not finite"):
         train_prior(recipe(place, lr=1e30, steps=20), tmp_path / "a")
+
+
+def test_codes_of_an_encoder_that_sees_labels_need_them(place: Path, tmp_path: Path) -> None:
+    wanted = recipe(place, weights=str(weights(tmp_path, "gc with labels")), steps=1)
+    with pytest.raises(RecipeError, match="it needs label maps"):
+        train_prior(wanted, tmp_path / "run")
+    found = []
+    for number in (0, 1):
+        folder = tmp_path / f"labels{number}"
+        folder.mkdir()
+        Image.fromarray(np.full((80, 96), number, np.uint8)).save(folder / "a.png")
+        data = wanted.data.model_copy(update={"labels": str(folder)})
+        out = tmp_path / f"run{number}"
+        train_prior(wanted.model_copy(update={"data": data}), out)
+        found.append(torch.load(out / "state.pt", weights_only=True)["symbols"])
+    assert not torch.equal(found[0], found[1])
 
 
 def test_the_command_trains_and_samples_are_drawn_by_what_it_wrote(

@@ -40,6 +40,16 @@ def test_generative_recipes_have_the_papers_parameter_counts() -> None:
         assert _count(sc) == 182_585_271
 
 
+def test_labels_are_all_that_one_recipe_of_camvid_has_and_the_other_has_not() -> None:
+    with_labels, without = load_recipe("gc_camvid_labels"), load_recipe("gc_camvid")
+    plain = ["model.base.classes=[]", "data.labels=null", "phases.adversarial.adversarial.critic.labels=false"]
+    stripped = load_recipe("gc_camvid_labels", plain)
+    assert stripped == without.model_copy(update={"name": stripped.name})
+    assert with_labels.model.base != without.model.base
+    codec = build(with_labels.model)
+    assert codec.spec.base.classes == load_recipe("sc_camvid").model.base.classes  # type: ignore[union-attr]
+
+
 def test_the_ablation_differs_from_gc_in_its_last_phase_alone() -> None:
     whole, ablation = load_recipe("gc_open"), load_recipe("gc_mse_ablation")
     assert (whole.model, whole.data, whole.seed) == (ablation.model, ablation.data, ablation.seed)
