@@ -9,6 +9,7 @@ of it kept.  Every figure is of a real file that was decoded.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ import layered
 from experiments.data import find_data
 from experiments.metrics import bits_per_pixel
 from layered.codec import LayeredCodec
-from layered.errors import OptionError
+from layered.errors import LayeredError, OptionError
 from layered.guide import Labels, guide_of, kept_boxes, kept_classes, load_labels
 from layered.image import Image8
 
@@ -141,4 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LayeredError as error:
+        sys.exit(f"error: {error}")

@@ -102,8 +102,9 @@ def _vote(fields: Sequence[str]) -> Vote:
         raise ValueError(f"{len(fields)} fields instead of {len(COLUMNS)}")
     row = dict(zip(COLUMNS, fields, strict=True))
     for name in ("study", "rater", "image", "left", "right"):
-        if not row[name].strip():
-            raise ValueError(f"no {name}")
+        row[name] = row[name].strip()
+        if not row[name] or not row[name].isprintable():
+            raise ValueError(f"no {name}, or one that cannot be printed")
     numbers = {name: _whole(name, row[name], least) for name, least in (("seed", 0), ("trial", 1), ("milliseconds", 0))}
     if row["answer"] not in ANSWERS:
         raise ValueError(f"answer {row['answer']!r} is not one of {', '.join(ANSWERS)}")

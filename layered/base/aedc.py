@@ -100,4 +100,4 @@ def importance_mask(importance: Tensor, channels: int) -> Tensor:
     """
     order = torch.arange(channels, device=importance.device)[None, :, None, None]
     soft = (channels * importance.float() - order).clamp(0, 1)
-    return soft + (torch.ceil(soft) - soft).detach()
+    return soft + (torch.ceil(soft - 1e-4) - soft).detach()  # a hair above a whole number is that number

@@ -55,7 +55,8 @@ class TunableGc(FiniteLayer):
     The options are those of `layered.base.gc.Gc`.  lambdas: a quality for each; they need not differ much, for what
     changes the rate is the share of all codes that a quality grants: `least` at the lowest, each further one more by
     the same factor, all at the highest.  The map is not sent: codes that are not used are zero, which the entropy model
-    foresees, best where it sees other channels (`autoregressive`).
+    foresees, best where it sees other channels (`autoregressive`).  What a position is granted is rounded up to whole
+    codes and ends at C, so that what is used is not quite the share.
     """
 
     stride = 16

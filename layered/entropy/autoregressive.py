@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log2
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from torch.nn import functional as F
 
 from layered.entropy.alphabet import check_room, integer_tables
 from layered.entropy.checkerboard import GRID
-from layered.entropy.coder import SerialDecoder, Tables, encode_symbols
+from layered.entropy.coder import TOTAL, SerialDecoder, Tables, encode_symbols
 from layered.entropy.prior import Symbols
 from layered.entropy.symbols import SymbolModel
 from layered.errors import CorruptStream
@@ -19,6 +21,8 @@ from layered.layer import in_double
 __all__ = ["Autoregressive"]
 
 REACH = 2
+SLACK = 64.0
+"""Bits by which the coder may stay below the ideal; it spends some dozen more than that."""
 BEFORE = [(dy, dx) for dy in range(-REACH, 1) for dx in range(-REACH, REACH + 1) if (dy, dx) < (0, 0)]
 """The 12 positions of a 5x5 window that come before its middle in raster order."""
 
@@ -71,6 +75,7 @@ class Autoregressive(SymbolModel):
         known = np.zeros(values.shape[:2], bool)
         known[REACH:, REACH:-REACH] = True
         cdfs: list[list[int]] = []
+        room = 8 * len(data) + SLACK  # bits that are left: a forged size is told before all of it is decoded
         for y in range(REACH, height + REACH):
             for x in range(REACH, width + REACH):
                 near = [(k, values[y + dy, x + dx]) for k, (dy, dx) in enumerate(BEFORE) if known[y + dy, x + dx]]
@@ -79,7 +84,10 @@ class Autoregressive(SymbolModel):
                     row = logits[channel] + network.between(channel, values[y, x])
                     table = integer_tables(_probabilities(row[None]))
                     cdfs += table.cdfs
-                    values[y, x, channel] = decoder.next(table)
+                    values[y, x, channel] = symbol = decoder.next(table)
+                    room -= log2(TOTAL / (table.cdfs[0][symbol + 1] - table.cdfs[0][symbol]))
+                if room < 0:
+                    raise CorruptStream(f"{len(data)} bytes of entropy-coded data hold fewer symbols than are asked for")
         found = values[REACH:, REACH:-REACH].reshape(-1)
         tables = Tables(cdfs, [self.size + 2] * len(cdfs), [0] * len(cdfs))
         if encode_symbols(found, np.arange(found.size), tables) != data:
