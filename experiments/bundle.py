@@ -92,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--codec", action="append", default=[])
     parser.add_argument("--on", action="append", default=[], help="bundled weights whose equal tensors are left out")
     parser.add_argument("--significant", type=int, default=11, help="bits that are kept of each weight")
+    parser.add_argument("--kept", type=Path, help="what `python -m experiments.selective` printed of them")
     parser.add_argument("--card-only", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
     given = parser.parse_args(arguments)
@@ -102,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         store.save_codec(codec, target, given.name, training, on=given.on, significant=given.significant)
     codec = store.load(target)
     values = measured(given.results, given.codec) if given.results else {}
+    if given.kept is not None:
+        values["kept"] = given.kept.read_text(encoding="utf-8").splitlines()
     card = Card(given.name, codec.digest.hex(), given.description, codec.spec.model_dump(mode="json"), training, values)
     write_bytes_atomic(given.folder / f"{given.name}.json", (json.dumps(vars(card), indent=1) + "\n").encode())
 

@@ -32,5 +32,8 @@ def test_a_run_becomes_weights_and_a_card(tmp_path: Path) -> None:
     assert (card.name, card.digest) == ("small", codec.digest.hex())
     assert card.training["phases"]["base"]["steps"] == 2 and card.training["pictures"] == 1
     assert codec.decode(codec.encode(smooth_picture(20, 20), (0.5, 1.0)))[1].shape == (20, 20, 3)
+    (tmp_path / "table.txt").write_text("kept 1\nkept 2\n")
+    main([*arguments, "--folder", str(tmp_path), "--card-only", "--kept", str(tmp_path / "table.txt")])
+    assert json.loads((tmp_path / "small.json").read_text())["measured"] == {"kept": ["kept 1", "kept 2"]}
     with pytest.raises(OptionError, match="not there"):
         main(["small", "--run", str(tmp_path), "--description", "d", "--machine", "m"])
