@@ -44,15 +44,21 @@ class Autoregressive(SymbolModel):
 
     def forward(self, assignments: Tensor) -> Tensor:
         """Assignments [B, C, L, h, w] -> logits of the same shape."""
-        mask = torch.zeros_like(self.context.weight)
-        for dy, dx in BEFORE:
-            mask[..., dy + REACH, dx + REACH] = 1
         seen = F.pad(assignments.flatten(1, 2), (REACH,) * 4)
-        x = F.relu(F.conv2d(seen, self.context.weight * mask, self.context.bias))
+        x = F.relu(F.conv2d(seen, self.context.weight * self._mask(), self.context.bias))
         logits: Tensor = self.answer(F.relu(self.hidden(x)))
         earlier = torch.ones(self.channels, self.channels, device=x.device, dtype=x.dtype).tril(-1)
         between = self.between.to(x.dtype) * earlier[:, None, :, None]
         return logits.reshape(assignments.shape) + torch.einsum("clkm,bkmhw->bclhw", between, assignments)
+
+    def update(self) -> None:
+        self.context.weight.data *= self._mask()  # what is never seen takes no room in a packed file
+
+    def _mask(self) -> Tensor:
+        mask = torch.zeros_like(self.context.weight)
+        for dy, dx in BEFORE:
+            mask[..., dy + REACH, dx + REACH] = 1
+        return mask
 
     def bits(self, assignments: Tensor) -> Tensor:
         nats = -(assignments * F.log_softmax(self.forward(assignments), 2)).sum((1, 2, 3, 4))
