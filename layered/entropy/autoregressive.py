@@ -93,7 +93,7 @@ class Autoregressive(SymbolModel):
                     values[y, x, channel] = symbol = decoder.next(table)
                     room -= log2(TOTAL / (table.cdfs[0][symbol + 1] - table.cdfs[0][symbol]))
                 if room < 0:
-                    raise CorruptStream(f"{len(data)} bytes of entropy-coded data hold fewer symbols than are asked for")
+                    raise CorruptStream(f"{len(data)} bytes of entropy-coded data are fewer symbols than asked for")
         found = values[REACH:, REACH:-REACH].reshape(-1)
         tables = Tables(cdfs, [self.size + 2] * len(cdfs), [0] * len(cdfs))
         if encode_symbols(found, np.arange(found.size), tables) != data:
