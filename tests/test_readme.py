@@ -157,6 +157,42 @@ def test_what_it_says_of_label_maps_is_what_was_measured() -> None:
     assert expected in " ".join(" ".join(LINES).split()) and best.startswith("JPEG XL")
 
 
+def low_rate(name: str) -> list[dict[str, str]]:
+    with (RESULTS / "low_rate_kodak" / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_at_one_rate_is_what_was_measured() -> None:
+    assert rows("| codec | bpp | times GC's |") == [list(row.values()) for row in low_rate("nearest.csv")]
+
+
+def test_the_table_of_tunable_gc_is_what_was_measured_and_rises() -> None:
+    points = [point for point in low_rate("points.csv") if point["codec"] == "tunable GC"]
+    expected = [
+        [p["quality"], *(f"{float(p[name]):.{digits}f}" for name, digits in (("bpp", 4), ("psnr", 2), ("ms_ssim", 4)))]
+        for p in points
+    ]
+    assert rows("| quality | bpp |") == expected and len(points) == 6
+    rates, similarities = ([float(p[name]) for p in points] for name in ("bpp", "ms_ssim"))
+    assert rates == sorted(rates) and rates[-1] > 3 * rates[0] and similarities == sorted(similarities)
+
+
+def test_what_it_says_of_selective_compression_is_what_was_measured() -> None:
+    lines = (RESULTS / "selective_camvid.txt").read_text(encoding="utf-8").splitlines()
+    assert f"{lines[0].split()[0]} test pictures of 480x360" in " ".join(" ".join(LINES).split())
+    found = {line[:27].strip(): line[27:].split() for line in lines[2:]}
+    table = rows("| kept | share |")
+    assert len(table) == 6
+    assert all(cells == found[name] for name, *cells in table)
+
+
+def test_what_it_says_of_enhancement_above_gc_is_what_was_measured() -> None:
+    anchors = ("mean-scale + COMPASS", "single mean-scale")
+    against = [measured("gc_compass_kodak", "GC + COMPASS", anchor, 2) for anchor in anchors]
+    told = "{}% against the stack on a mean-scale base layer, {}% against single-layer mean-scale coding"
+    assert told.format(*against) in " ".join(" ".join(LINES).split())
+
+
 SPEEDS = {
     "mean-scale encode, 768x512, time": "coding: mean-scale encode",
     "mean-scale decode, 768x512, time": "coding: mean-scale decode",
