@@ -77,7 +77,7 @@ def test_every_layer_comes_back_at_its_own_size(method: str, size: tuple[int, in
     assert all(p.dtype == np.uint8 and p.shape[2] == 3 for p in pictures)
     if size == LARGEST:
         top = resize8(image, pictures[-1].shape[1], pictures[-1].shape[0])
-        most = 0.7 if method in GENERATIVE else 0.2
+        most = 0.8 if method in GENERATIVE else 0.2
         assert error_of(pictures[-1], top) < most * error_of(np.full_like(top, round(float(top.mean()))), top)
 
 
@@ -111,7 +111,7 @@ def test_what_is_no_picture_is_refused(method: str) -> None:
 def test_grey_stays_nearly_grey(method: str) -> None:
     grey = np.repeat(smooth_picture(48, 64)[..., 1:2], 3, axis=2)
     top = codec(method).decode(codec(method).encode(grey, scales(method), middle(method)))[-1].astype(float)
-    assert np.abs(top - top.mean(axis=2, keepdims=True)).mean() < 6
+    assert np.abs(top - top.mean(axis=2, keepdims=True)).mean() < (8 if method in GENERATIVE else 6)
 
 
 @pytest.mark.parametrize("method", METHODS)
