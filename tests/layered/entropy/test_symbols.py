@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from layered.entropy.alphabet import Centres, integer_tables
 from layered.entropy.checkerboard import Checkerboard
+from layered.entropy.coder import SerialDecoder, Tables
 from layered.entropy.models import MODELS, build_symbol_model
 from layered.entropy.symbols import Static, SymbolModel
 from layered.errors import CorruptStream, OptionError
@@ -185,3 +186,23 @@ def test_a_short_string_for_very_many_symbols_is_refused_before_any_work(monkeyp
     monkeypatch.setattr(model, "_second", None)
     with pytest.raises(CorruptStream, match="0 bytes of entropy-coded data cannot be 32 symbols"):
         model.read(string[: 3 + first], 4, 4)
+
+
+def test_a_size_far_beyond_the_bytes_is_refused_before_all_symbols_are_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = trained(build_symbol_model("autoregressive", CHANNELS, SIZE), steps=5)
+    written = model.write(symbols(6, 7))
+    decoded, inner = 0, SerialDecoder.next
+
+    def counted(self: SerialDecoder, table: Tables) -> int:
+        nonlocal decoded
+        decoded += 1
+        return inner(self, table)
+
+    monkeypatch.setattr(SerialDecoder, "next", counted)
+    assert np.array_equal(model.read(written.string, 6, 7)[0], symbols(6, 7))
+    decoded = 0
+    with pytest.raises(CorruptStream, match="fewer symbols than asked for"):
+        model.read(written.string, 300, 400)
+    assert decoded < 300 * 400 * CHANNELS / 100
