@@ -166,6 +166,13 @@ def test_the_table_at_one_rate_is_what_was_measured() -> None:
     assert rows("| codec | bpp | times GC's |") == [list(row.values()) for row in low_rate("nearest.csv")]
 
 
+def test_what_it_says_of_gc_without_a_discriminator_is_what_was_measured() -> None:
+    with (RESULTS / "low_rate_ablation" / "nearest.csv").open(newline="") as file:
+        plain = next(row for row in csv.DictReader(file) if row["codec"] == "GC without a discriminator")
+    told = f"have {plain['PSNR dB']} dB and a gradient energy of {float(plain['gradient']):.3f}"
+    assert told in " ".join(" ".join(LINES).split())
+
+
 def test_the_table_of_tunable_gc_is_what_was_measured_and_rises() -> None:
     points = [point for point in low_rate("points.csv") if point["codec"] == "tunable GC"]
     expected = [
