@@ -22,6 +22,11 @@ class Group:
     image: str
     records: tuple[Record, ...]
 
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """Their names, of those that have a record of the image."""
+        return tuple(record.codec for record in self.records)
+
 
 def groups(results: Results) -> tuple[Group, ...]:
     """A group for each image that the codec which the recipe is `beside` was measured on, in the recipe's order.
@@ -48,8 +53,8 @@ def nearest_grid(results: Results) -> Grid | None:
     if results.recipe.compared is None or not found:
         return None
     codec, quality = results.recipe.compared
-    most = max(len(group.records) for group in found)
-    whole = [group for group in found if len(group.records) == most]
+    most = max((group.codecs for group in found), key=len)
+    whole = [group for group in found if group.codecs == most]
     rows, labels = [], [score.label for score in results.recipe.scores]
     for records in zip(*(group.records for group in whole), strict=True):
         layers = [_top(record) for record in records]

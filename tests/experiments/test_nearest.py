@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,27 @@ def test_other_files_than_were_measured_are_refused(results: Results) -> None:
     other = type(record)(**{**vars(record), "files_sha256": ("0" * 64,) * len(record.files_sha256)})
     with pytest.raises(LayeredError, match="in other bytes than when it was measured"):
         redecoded(results, other)
+
+
+def test_pictures_that_decode_otherwise_than_when_measured_are_refused(results: Results) -> None:
+    record = results.records[0]
+    layers = (*record.layers[:-1], replace(record.layers[-1], psnr=record.layers[-1].psnr + 1))
+    with pytest.raises(LayeredError, match="now decodes equal files"):
+        redecoded(results, replace(record, layers=layers))
+
+
+def test_images_that_lack_different_codecs_are_not_averaged_together(results: Results) -> None:
+    jpeg, webp = "simulcast jpeg", "single webp"
+    spec = next(spec for spec in results.recipe.codecs if spec.name == jpeg)
+    other = [replace(r, codec="other") for r in results.records if r.codec == jpeg]
+    recipe = results.recipe.model_copy(
+        update={"codecs": (*results.recipe.codecs, spec.model_copy(update={"name": "other"}))}
+    )
+    kept = [r for r in results.records if (r.codec, r.image) != (jpeg, "p1")]
+    partial = replace(results, recipe=recipe, records=(*kept, *(r for r in other if r.image == "p1")))
+    assert [group.codecs for group in groups(partial)] == [(webp, jpeg), (webp, "other")]
+    grid = nearest_grid(partial)
+    assert grid is not None and grid.title.endswith("means over 1 image") and grid.rows[1][0] == jpeg
 
 
 def test_a_recipe_that_names_no_codec_to_stand_beside_has_no_sheets(small_results: Results) -> None:
