@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from layered import stream
-from layered.errors import CorruptStream, LayeredError, OptionError, UnsupportedVersion
+from layered.adaptation import Adaptation, Adapted, adapted_layer
+from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.guide import Guide
 from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
 from layered.layer import Context, Enhancement, Layer
@@ -108,7 +109,7 @@ class LayeredCodec(nn.Module):
             lower, carried = as_decoded(picture), layer.carry(coded.latents, context)
         return tuple(outputs)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(
         self,
         image: Image8,
@@ -118,6 +119,7 @@ class LayeredCodec(nn.Module):
         verify: bool = True,
         limits: stream.Limits = LIMITS,
         guide: Guide | None = None,
+        adaptation: Adaptation | None = None,
     ) -> bytes:
         """Picture [H, W, 3] uint8 -> one stream holding a layer for each scale, base first.
 
@@ -125,7 +127,8 @@ class LayeredCodec(nn.Module):
         `quality_range`; the middle of it by default.  exact: float64 synthesis, so that every machine decodes
         the same pictures.  verify: decode the stream and compare before returning it; without `exact` one
         level at fewer than 0.1% of the samples passes, since libraries may round otherwise on a busy machine.
-        guide: of the picture at full size, for base layers that need a label map.
+        guide: of the picture at full size, for base layers that need a label map.  adaptation: what finds latents
+        and decoder weights for this picture alone, see the package `adapters`.
         Raises OptionError; LimitExceeded; LayeredError when the verification fails.
         """
         check_image(image)
@@ -141,14 +144,27 @@ class LayeredCodec(nn.Module):
         lower: Tensor | None = None
         carried: Tensor | None = None
         seal = 0
-        for k, (w, h) in enumerate(layer_sizes(width, height, scales)):
+        sizes = layer_sizes(width, height, scales)
+
+        def original(k: int) -> Tensor:
+            return to_tensor(resize8(image, *sizes[k]), self.device)
+
+        def plain(k: int, context: Context) -> Adapted:
+            return Adapted(self.layer(k).analyse(original(k), context))
+
+        choose = plain
+        if adaptation is not None:
+            choose = adaptation.start(self, [original(k) for k in range(len(sizes))], qualities, exact, guide)
+        for k, (w, h) in enumerate(sizes):
             told = guide.at(h, w) if guide is not None else None
             context = Context(h, w, qualities[k], lower, exact, seal, carried, told)
-            layer = self.layer(k)
-            original = to_tensor(resize8(image, w, h), self.device)
-            latents = layer.code(layer.analyse(original, context), context, Hard()).latents
-            chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context)))
-            seal = zlib.crc32(chunks[-1].payload, seal)
+            adapted = choose(k, context)
+            layer = adapted_layer(self.layer(k), adapted.weights)
+            if adapted.weights:
+                context = context.sealed(zlib.crc32(adapted.weights, seal))
+            latents = layer.code(adapted.latents, context, Hard()).latents
+            chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context), adapted.weights))
+            seal = zlib.crc32(chunks[-1].payload, context.seal)
             pictures.append(to_image8(layer.synthesise(latents, context)))
             lower, carried = to_tensor(pictures[-1], self.device), layer.carry(latents, context)
         data = stream.pack(header, chunks, limits)
@@ -165,7 +181,7 @@ class LayeredCodec(nn.Module):
         """Stream -> pictures [H, W, 3] uint8, base first.
 
         layers: how many to decode, all that are there by default.  strict: False drops a damaged tail.
-        Raises CorruptStream, UnsupportedVersion (adapter weights included), WrongModel, LimitExceeded, OptionError.
+        Raises CorruptStream, UnsupportedVersion, WrongModel, LimitExceeded, OptionError.
         """
         parsed = stream.parse(data, strict=strict, limits=limits)
         stream.require_digest(parsed.header, self.digest, self.name)
@@ -181,13 +197,12 @@ class LayeredCodec(nn.Module):
         carried: Tensor | None = None
         seal = 0
         for k, chunk in enumerate(parsed.chunks[:count]):
-            if chunk.adapter:
-                raise UnsupportedVersion(f"layer {k} carries adapter weights, which this release cannot apply")
             if not low <= chunk.quality <= high:
                 raise CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
             lower = to_tensor(pictures[-1], self.device) if pictures else None
+            seal = zlib.crc32(chunk.adapter, seal)
             context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact, seal, carried)
-            layer = self.layer(k)
+            layer = adapted_layer(self.layer(k), chunk.adapter)
             latents = layer.read(chunk.payload, context)
             picture = layer.synthesise(latents, context)
             if not bool(torch.isfinite(picture).all()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,7 +28,8 @@ class Context:
     carried: what the layer below hands on besides it, see `Layer.carry`.
     guide: what the encoder, and it alone, was told of the picture.
     exact: synthesis and prediction run in float64, so that pictures are the same on every machine.
-    seal: CRC32 over the payloads of the layers below, which this layer's own checksum takes in.
+    seal: CRC32 over the payloads of the layers below and adapter weights up to this layer's, which its own checksum
+    takes in.
     """
 
     height: int
@@ -47,6 +48,10 @@ class Context:
             self._made[key] = make()
         value: Tensor = self._made[key]
         return value
+
+    def sealed(self, seal: int) -> Context:
+        """The same with another seal, and nothing computed yet."""
+        return replace(self, seal=seal, _made={})
 
 
 Draw = Callable[[Sequence[int], torch.Generator], Tensor]
