@@ -82,11 +82,13 @@ class Layer(nn.Module, ABC):
 
     lambdas: the trade-offs (lambda * 255^2 * MSE + bpp, MSE on [0, 1]) that the layer was trained at, in
     increasing order; quality 1 is the first, quality len(lambdas) the last, real numbers between.
-    selective: whether it codes only what a guide says is to be kept.
+    selective: whether it codes only what a guide says is to be kept.  continuous: how many of its latents' parts are
+    rounded, and so may be optimised; all by default.
     """
 
     lambdas: tuple[float, ...]
     selective = False
+    continuous: int | None = None
 
     @property
     def quality_range(self) -> tuple[float, float]:

@@ -44,6 +44,7 @@ class Sc(FiniteLayer):
 
     stride = 8
     selective = True
+    continuous = 1
 
     def __init__(
         self,
