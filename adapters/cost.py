@@ -21,7 +21,7 @@ _MS_SSIM_WEIGHT = 1300.0
 class Cost:
     """bits / pixels + lam * distortion, of each picture of a batch.
 
-    lam: the trade-off in the units of the codec's training, above 0.  distortion: `mse`, which is 255^2 times that of
+    lam: the trade-off in the units of the codec's training, 0 or more.  distortion: `mse`, which is 255^2 times that of
     [0, 1], or `ms-ssim`, which is 1300 * (1 - MS-SSIM).  Raises OptionError for others.
     """
 
@@ -31,8 +31,8 @@ class Cost:
     def __post_init__(self) -> None:
         if self.distortion not in DISTORTIONS:
             raise OptionError(f"no distortion is called {self.distortion!r}; use one of {', '.join(DISTORTIONS)}")
-        if not 0 < self.lam < float("inf"):
-            raise OptionError(f"lambda must be above 0, got {self.lam}")
+        if not 0 <= self.lam < float("inf"):
+            raise OptionError(f"lambda must be 0 or more, got {self.lam}")
 
     def of(self, bits: Tensor, picture: Tensor, original: Tensor) -> Tensor:
         """bits [B], pictures [B, 3, H, W] in [0, 1] -> [B], differentiable.

@@ -17,7 +17,7 @@ from adapters.sites import own_parameters, sites
 from layered.base.site import Site
 from layered.errors import OptionError
 
-__all__ = ["KINDS", "Bias", "Channel", "Full", "Kind", "LowRank", "changes", "kind_of"]
+__all__ = ["KINDS", "Bias", "Channel", "Full", "Kind", "LowRank", "Mix", "changes", "kind_of"]
 
 _DENSE = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
@@ -80,6 +80,31 @@ class LowRank(Kind):
         return {"weight": (weight.double() + product.reshape(weight.shape)).to(weight.dtype)}
 
 
+class Mix(LowRank):
+    """y + B A y for the outputs y = W x + b, with A [r, out] and B [out, r]: two 1x1 convolutions behind the module.
+
+    It is folded into weight and bias.  At a Site it is the same as `LowRank`.  Source: Tsubota et al. (WACV 2023).
+    """
+
+    def shapes(self, module: nn.Module, rank: int) -> tuple[tuple[int, ...], ...]:
+        rows, _ = _matrix(module)
+        inner = min(rank, rows)
+        return (inner, rows), (rows, inner)
+
+    def changed(self, module: nn.Module, values: Sequence[Tensor]) -> dict[str, Tensor]:
+        if isinstance(module, Site):
+            return super().changed(module, values)
+        a, b = values
+        product, axis = b.double() @ a.double(), int(isinstance(module, nn.ConvTranspose2d))
+
+        def mixed(tensor: Tensor) -> Tensor:
+            outputs = tensor.double().movedim(axis if tensor.ndim > 1 else 0, 0)
+            more = (product @ outputs.reshape(len(outputs), -1)).reshape(outputs.shape)
+            return (outputs + more).movedim(0, axis if tensor.ndim > 1 else 0).to(tensor.dtype)
+
+        return {name: mixed(tensor) for name, tensor in own_parameters(module).items()}
+
+
 class Bias(Kind):
     """Differences of a module's bias.  Source: Lam et al. (ACM MM 2020), who send all biases of the decoder."""
 
@@ -129,7 +154,7 @@ class Full(Kind):
         return {name: _sum(tensor, v) for (name, tensor), v in zip(_free(module).items(), values, strict=True)}
 
 
-KINDS: dict[str, Kind] = {"low-rank": LowRank(), "bias": Bias(), "channel": Channel(), "full": Full()}
+KINDS: dict[str, Kind] = {"low-rank": LowRank(), "bias": Bias(), "channel": Channel(), "full": Full(), "mix": Mix()}
 """A stream stores a kind as its place in this order."""
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from adapters.applied import AdaptedLayer
 from adapters.cost import Cost
+from adapters.descent import descend, frozen, optimiser_of
+from adapters.half import halved
 from adapters.schedule import Schedule
 from layered.errors import LayeredError
 from layered.layer import Context, Latents, Layer
-from layered.rounding import Hard, Rounding
+from layered.rounding import Hard
 
-__all__ = ["Best", "Refined", "Tell", "frozen", "refine", "synthesised"]
+__all__ = ["Best", "Refined", "Tell", "hard_cost", "leaves", "refine"]
 
 Tell = Callable[[int, int], None]
 """Told after each step how many are done, and how many there are at the most."""
@@ -51,19 +53,6 @@ class Best:
         return bool(better.any())
 
 
-@contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
-    """No parameter takes gradients within: their own would be a third of the work, and nobody reads them."""
-    held = [p for module in modules for p in module.parameters() if p.requires_grad]
-    try:
-        for parameter in held:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in held:
-            parameter.requires_grad_(True)
-
-
 def refine(
     layer: Layer,
     original: Tensor,
@@ -72,59 +61,54 @@ def refine(
     schedule: Schedule,
     generator: torch.Generator,
     start: Latents | None = None,
+    tensors: Mapping[str, Tensor] | None = None,
     half: bool = False,
     tell: Tell | None = None,
 ) -> Refined:
     """Latents with the lowest hard-rounded cost met on the way, and so never worse than those at the start.
 
     original: [B, 3, H, W] in [0, 1]; each of the batch is on its own.  start: the encoder's latents by default.
+    tensors: of an adapted decoder, see `adapters.applied.AdaptedLayer`.
     half: the synthesis of the steps, but not of what is kept, runs in bfloat16.  Source: Campos et al. 2019, Yang,
     Bamler and Mandt (NeurIPS 2020, section 3).  Raises LayeredError where the start's cost is not finite.
     """
     began = time.monotonic()
+    seen = AdaptedLayer(layer, tensors) if tensors else layer
     with frozen(layer):
         with torch.no_grad():
             first = layer.analyse(original, context) if start is None else start
-            before = _hard(layer, first, original, context, cost)
+            before = hard_cost(seen, first, original, context, cost)
+            quick = halved(layer, first, context, tensors or {}) if half else seen
         best = Best(first, before)
-        latents, free = _leaves(layer, first)
-        optimiser = torch.optim.Adam(free, lr=schedule.lr)
-        step = idle = 0
+        latents, free = leaves(layer, first)
+        optimiser = optimiser_of((free, schedule.lr))
+        taken = idle = 0
         for step in _steps(schedule, began):
+            taken = step + 1
             with torch.enable_grad():
-                rounding = schedule.rounding_at(step, generator)
-                bits, picture = synthesised(layer, latents, context, rounding, half)
-                loss = cost.of(bits, picture, original).sum()
-            optimiser.param_groups[0]["lr"] = schedule.rate(step)
-            for part, gradient in zip(free, torch.autograd.grad(loss, free), strict=True):
-                part.grad = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
-            optimiser.step()
+                coded = seen.code(latents, context, schedule.rounding_at(step, generator))
+                with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
+                    picture = quick.synthesise(coded.latents, context)
+                loss = cost.of(coded.bits, picture, original).sum()
+                descend(optimiser, loss, schedule.share(step))
             if tell is not None:
-                tell(step + 1, schedule.steps)
+                tell(taken, schedule.steps)
             if schedule.is_trial(step):
-                with torch.no_grad():
-                    found = best.consider(latents, _hard(layer, latents, original, context, cost))
+                found = best.consider(latents, hard_cost(seen, latents, original, context, cost))
                 idle = 0 if found else idle + 1
                 if schedule.patience is not None and idle >= schedule.patience:
                     break
-    taken = step + 1 if schedule.steps else 0
     return Refined(Latents(tuple(best.parts)), before, best.cost, taken, time.monotonic() - began)
 
 
-def synthesised(
-    layer: Layer, latents: Latents, context: Context, rounding: Rounding, half: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Bits [B] and picture [B, 3, H, W] of latents under a rounding; half: synthesis in bfloat16."""
-    coded = layer.code(latents, context, rounding)
-    with torch.autocast(latents.parts[0].device.type, torch.bfloat16, enabled=half):
-        return coded.bits, layer.synthesise(coded.latents, context)
+@torch.no_grad()
+def hard_cost(layer: Layer, latents: Latents, original: Tensor, context: Context, cost: Cost) -> Tensor:
+    """The cost [B] of latents as they would be coded and decoded, but for the entropy parameters' float64."""
+    coded = layer.code(latents, context, Hard(exact=False))
+    return cost.decoded(coded.bits, layer.synthesise(coded.latents, context), original)
 
 
-def _hard(layer: Layer, latents: Latents, original: Tensor, context: Context, cost: Cost) -> Tensor:
-    return cost.decoded(*synthesised(layer, latents, context, Hard(exact=False)), original)
-
-
-def _leaves(layer: Layer, latents: Latents) -> tuple[Latents, list[Tensor]]:
+def leaves(layer: Layer, latents: Latents) -> tuple[Latents, list[Tensor]]:
     """Copies to be optimised, and those of their parts that may be."""
     copies = latents.leaf()
     free = list(copies.parts[: layer.continuous])

@@ -28,11 +28,11 @@ __all__ = ["AdapterWeights", "adapted_layer", "pack", "read_section", "tensors_o
 
 KIND, CODING, MANY = 0b0000111, 0b0111000, 0b1000000  # of the flags
 MOST_RANK = 64
-RANKED = list(KINDS).index("low-rank")
+RANKED = 0b0000011  # all zero of the kinds with a rank, low-rank and mix
 
 HEAD = (  # followed by the sites, each as its distance from the one before, and the coded numbers
     Field("flags", 1),
-    Field("rank", VARINT, mask=KIND, value=RANKED),
+    Field("rank", VARINT, mask=RANKED, value=0),
     Field("sites", VARINT, mask=MANY, value=MANY),  # one is not counted
 )
 SITE = (Field("site", VARINT),)

@@ -40,8 +40,14 @@ def sites(layer: nn.Module) -> dict[str, nn.Module]:
 
 
 @torch.no_grad()
-def used_sites(layer: Layer, latents: Latents, context: Context) -> tuple[str, ...]:
-    """The sites whose modules are called when these latents are synthesised, in the order of their first call."""
+def used_sites(layer: Layer, latents: Latents, context: Context, predicted: bool = True) -> tuple[str, ...]:
+    """The sites whose modules are called when these latents are synthesised, in the order of their first call.
+
+    predicted: those that a prediction from the layer below takes are among them.
+    """
+    context = context.sealed(context.seal)
+    if not predicted:
+        layer.synthesise(latents, context)
     called: dict[str, None] = {}
     with ExitStack() as hooks:
         for name, module in sites(layer).items():
@@ -50,7 +56,7 @@ def used_sites(layer: Layer, latents: Latents, context: Context) -> tuple[str, .
                 called.setdefault(name)
 
             hooks.callback(module.register_forward_pre_hook(note).remove)
-        layer.synthesise(latents, context.sealed(context.seal))  # which asks for a new prediction
+        layer.synthesise(latents, context)
     return tuple(called)
 
 

@@ -1,0 +1,184 @@
+"""Per-image adaptation of a codec, as recipes and the command line ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import torch
+from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor
+
+from adapters.cost import Cost
+from adapters.half import is_quick
+from adapters.layer import adapt_layer
+from adapters.methods import Method, method_of
+from adapters.refine import Tell
+from adapters.schedule import SCHEDULES, Schedule, schedule_of
+from adapters.stack import refine_stack
+from layered.adaptation import Adapted, Choose
+from layered.base.gain import lambda_at
+from layered.codec import LayeredCodec
+from layered.errors import LayeredError, OptionError
+from layered.guide import Guide
+from layered.layer import Context, Latents
+from layered.recipes import Strict
+
+__all__ = ["AdaptationSettings", "LayerReport", "PerImage"]
+
+
+class AdaptationSettings(Strict):
+    """What is adapted, by which method, and for how long.
+
+    method: a name of `adapters.methods`; the following replace its own settings where they are given.  layers: numbers
+    of the layers, base 0, or `all`.  steps, adapter_steps, last_steps: of the refinement, of the adapters, and of the
+    refinement after them.  seconds: of each layer's refinements, at the most.  patience: see `adapters.schedule`.
+    schedule: a name of the refinement's.  lam: the trade-off, by default that of each layer's quality.  distortion:
+    `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`.  weights: of the layers'
+    distortions, for `layered-joint`; 1 each by default.  seed: of all that is drawn.  half: steps in bfloat16; by
+    default where the processor computes so.
+    """
+
+    method: str = Field(default="universal")
+    layers: Literal["all"] | tuple[int, ...] = "all"
+    steps: int | None = Field(default=None, ge=0)
+    adapter_steps: int | None = Field(default=None, ge=0)
+    last_steps: int | None = Field(default=None, ge=0)
+    seconds: float | None = Field(default=None, gt=0)
+    patience: int | None = Field(default=None, ge=1)
+    schedule: str | None = None
+    lam: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    distortion: str = "mse"
+    rank: int | None = Field(default=None, ge=1, le=64)
+    sites: tuple[str, ...] | None = None
+    rate: bool | None = None
+    weights: tuple[float, ...] | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    half: bool | None = None
+
+    @field_validator("method", "schedule", "distortion")
+    @classmethod
+    def _known(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is None:
+            return None
+        try:
+            if info.field_name == "method":
+                method_of(name)
+            elif info.field_name == "schedule":
+                schedule_of(name)
+            else:
+                Cost(1, name)
+        except LayeredError as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    def resolved(self) -> Method:
+        """The method with the settings that replace its own.  Raises OptionError for one that it has no use for."""
+        method = method_of(self.method)
+        first, last, plan = method.first, method.last, method.plan
+        if method.stack:
+            first = SCHEDULES["fast"]
+        unused = {
+            "steps": first is None and plan is None,
+            "adapter_steps": plan is None,
+            "last_steps": last is None,
+            "schedule": first is None and last is None,
+            "rank": plan is None,
+            "sites": plan is None,
+            "rate": plan is None,
+            "weights": not method.stack,
+            "layers": method.stack,
+        }
+        for name, useless in unused.items():
+            if useless and getattr(self, name) not in (None, "all"):
+                raise OptionError(f"{name} has no meaning for the method {self.method}")
+        if first is not None:
+            first = self._schedule(first, self.steps)
+        if last is not None:
+            last = self._schedule(last, self.steps if self.last_steps is None else self.last_steps)
+        if plan is not None:
+            steps = self.adapter_steps
+            if steps is None and first is None and last is None:
+                steps = self.steps  # all that there is
+            given = {"steps": steps, "rank": self.rank, "sites": self.sites, "rate": self.rate}
+            plan = plan.model_copy(update={name: value for name, value in given.items() if value is not None})
+        return replace(method, first=first, last=last, plan=plan)
+
+    def _schedule(self, own: Schedule, steps: int | None) -> Schedule:
+        base = own if self.schedule is None else schedule_of(self.schedule)
+        given = {"steps": steps, "seconds": self.seconds, "patience": self.patience}
+        return base.model_copy(update={name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What adaptation did to one layer: cost before and after, bytes of adapter weights, seconds."""
+
+    layer: int
+    before: float
+    after: float
+    weights: int
+    seconds: float
+
+
+class PerImage:
+    """The adaptation that `LayeredCodec.encode` takes.
+
+    reports: of the layers of the last picture.  tell: of a layer's number and the name of a stage, what is told of its
+    steps.  Raises OptionError for settings that do not go together.
+    """
+
+    def __init__(self, settings: AdaptationSettings, tell: Callable[[int, str], Tell] | None = None) -> None:
+        self.settings, self.tell = settings, tell
+        self.method = settings.resolved()
+        self.reports: list[LayerReport] = []
+
+    def start(
+        self, codec: LayeredCodec, originals: Sequence[Tensor], qualities: Sequence[float], exact: bool,
+        guide: Guide | None,
+    ) -> Choose:  # fmt: skip
+        settings = self.settings
+        self.reports = []
+        count = len(originals)
+        wanted = range(count) if settings.layers == "all" else settings.layers
+        if missing := [k for k in wanted if not 0 <= k < count]:
+            raise OptionError(f"layers: there is no layer {missing[0]} in a stream of {count} layers")
+        generator = torch.Generator().manual_seed(settings.seed)
+        half = is_quick(codec.device) if settings.half is None else settings.half
+        together = self._together(codec, originals, qualities, guide, generator, half) if self.method.stack else None
+
+        def choose(k: int, context: Context) -> Adapted:
+            if together is not None:
+                return Adapted(together[k])
+            layer = codec.layer(k)
+            if k not in wanted:
+                return Adapted(layer.analyse(originals[k], context))
+            cost = Cost(self._lam(codec, k, qualities[k]), settings.distortion)
+            tell = None if self.tell is None else partial(self.tell, k)
+            found = adapt_layer(layer, originals[k], context, cost, self.method, generator, half, tell)
+            self.reports.append(LayerReport(k, found.before, found.after, len(found.weights), found.seconds))
+            return Adapted(found.latents, found.weights)
+
+        return choose
+
+    def _together(
+        self, codec: LayeredCodec, originals: Sequence[Tensor], qualities: Sequence[float], guide: Guide | None,
+        generator: torch.Generator, half: bool,
+    ) -> list[Latents]:  # fmt: skip
+        weights = self.settings.weights or (1.0,) * len(originals)
+        if len(weights) != len(originals) or min(weights) < 0 or max(weights) == 0:
+            raise OptionError(f"weights: {len(originals)} numbers are needed, one a layer, 0 or more, not all 0")
+        costs = [
+            Cost(weight * self._lam(codec, k, qualities[k]), self.settings.distortion)
+            for k, weight in enumerate(weights)
+        ]  # fmt: skip
+        assert self.method.first is not None
+        tell = None if self.tell is None else self.tell(0, "latents of all layers")
+        return refine_stack(
+            codec, originals, qualities, costs, self.method.first, generator, guide, half, tell
+        )  # fmt: skip
+
+    def _lam(self, codec: LayeredCodec, k: int, quality: float) -> float:
+        return self.settings.lam or lambda_at(codec.layer(k).lambdas, quality)

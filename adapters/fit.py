@@ -1,0 +1,138 @@
+"""The numbers of an adapter while they are found: what the decoder would see of them, and what they would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from adapters.coding import Lattice, Quantiser
+from adapters.kinds import changes, kind_of
+from adapters.plain import CODINGS, coding_of
+from adapters.section import pack
+from adapters.sites import sites
+from layered.layer import Layer
+from layered.recipes import Strict
+
+__all__ = ["AdapterPlan", "Fit"]
+
+OPEN = 2.0  # where gates begin: a sigmoid of .88
+
+
+class AdapterPlan(Strict):
+    """Adapters of one kind, how they are coded, and how they are found.
+
+    kind, coding: names of `adapters.kinds` and `adapters.plain`.  rank: of `low-rank` and `mix`.  sites: see
+    `adapters.places.places`.  step, scale: of the numbers' grid and prior; the coding's own, and the cheapest, by
+    default.  steps, lr, drop: of Adam, see `adapters.schedule.Schedule`.  rate: whether the numbers' bits count while
+    they are found.  gates: whether each site has one that learns if it pays, and an adapter that does not is left out.
+    spread: standard deviation of all numbers at the start instead of the identity.
+    """
+
+    kind: str = "mix"
+    coding: str = Field(default="logistic", pattern=f"^({'|'.join(CODINGS)})$")
+    rank: int = Field(default=2, ge=1, le=64)
+    sites: tuple[str, ...] = ("@attention",)
+    step: float | None = Field(default=None, gt=0)
+    scale: float | None = Field(default=None, gt=0)
+    steps: int = Field(default=300, ge=0)
+    lr: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
+    drop: float = Field(default=0.8, ge=0, le=1)
+    rate: bool = True
+    gates: bool = True
+    spread: float | None = Field(default=None, gt=0)
+
+    def share(self, step: int) -> float:
+        """The share of the learning rate that `step`, counted from 0, has."""
+        return 0.1 if step >= self.drop * self.steps else 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The layer's tensors as the numbers change them, by name, and the bits of the numbers, both differentiable."""
+
+    tensors: dict[str, Tensor]
+    bits: Tensor
+
+
+class Fit:
+    """The numbers of one adapter at several sites of a layer, and their gates.
+
+    names: of the sites, which the plan's kind suits.
+    """
+
+    def __init__(self, layer: Layer, plan: AdapterPlan, names: Sequence[str], generator: torch.Generator) -> None:
+        kind, places = kind_of(plan.kind), sites(layer)
+        self.layer, self.plan, self.coding = layer, plan, coding_of(plan.coding)
+        self.generator, self.groups = generator, kind.groups
+        self.values = {name: self._start(kind.start(places[name], plan.rank, generator)) for name in names}
+        device = next(iter(self.values.values()))[0].device
+        self.gates = torch.full((len(names),), OPEN, device=device, requires_grad=plan.gates)
+        self.refit()
+
+    def free(self) -> list[Tensor]:
+        """What is to be optimised."""
+        numbers = [tensor for tensors in self.values.values() for tensor in tensors]
+        return [*numbers, self.gates] if self.plan.gates else numbers
+
+    def refit(self) -> None:
+        """Choose the quantisers again for what the numbers are now."""
+        joined = [torch.cat(parts) for parts in self._grouped()]
+        self.quantisers = [self._quantiser(values) for values in joined]
+
+    def seen(self) -> Seen:
+        """A step's view: values rounded as they will be, bits of values with noise in the place of rounding."""
+        shut = torch.sigmoid(self.gates)
+        open_ = shut + ((self.gates > 0).float() - shut).detach()
+        found, bits = {}, torch.zeros((), device=self.gates.device)
+        for k, (name, tensors) in enumerate(self.values.items()):
+            rounded = []
+            for j, tensor in enumerate(tensors):
+                quantiser = self.quantisers[min(j, self.groups - 1)]
+                rounded.append(self.coding.quantise(tensor, quantiser) * open_[k])
+                if self.plan.rate:
+                    bits = bits + open_[k] * self.coding.rate(self._noisy(tensor, quantiser), quantiser)
+            found[name] = tuple(rounded)
+        return Seen(changes(self.layer, self.plan.kind, found), bits)
+
+    def packed(self, coarser: float = 1.0, without: str | None = None) -> bytes:
+        """The section as it is coded; coarser: a factor of all steps; without: a site that is left out."""
+        left = [name for name in self.open_sites() if name != without]
+        kept = {name: tuple(tensor.detach() for tensor in self.values[name]) for name in left}
+        chosen = [self._quantiser(torch.cat(parts), coarser) for parts in self._grouped(kept)] if kept else None
+        return pack(self.layer, self.plan.kind, self.plan.coding, self.plan.rank, kept, chosen)[0]
+
+    def open_sites(self) -> tuple[str, ...]:
+        """Those whose gates are open."""
+        return tuple(name for k, name in enumerate(self.values) if float(self.gates[k].detach()) > 0)
+
+    def shut(self, name: str) -> None:
+        """Shut the gate of a site."""
+        with torch.no_grad():
+            self.gates[list(self.values).index(name)] = -OPEN
+
+    def _start(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        if self.plan.spread is not None:
+            device = self.generator.device
+            drawn = (torch.randn(t.shape, generator=self.generator, device=device) for t in tensors)
+            tensors = [self.plan.spread * d.to(t.device) for d, t in zip(drawn, tensors, strict=True)]
+        return tuple(tensor.clone().requires_grad_(True) for tensor in tensors)
+
+    def _grouped(self, values: dict[str, tuple[Tensor, ...]] | None = None) -> list[list[Tensor]]:
+        parts: list[list[Tensor]] = [[] for _ in range(self.groups)]
+        for tensors in (self.values if values is None else values).values():
+            for j, tensor in enumerate(tensors):
+                parts[min(j, self.groups - 1)].append(tensor.detach().flatten())
+        return parts
+
+    def _quantiser(self, values: Tensor, coarser: float = 1.0) -> Quantiser:
+        if not isinstance(self.coding, Lattice):
+            return self.coding.fit(values)
+        return self.coding.fit(values, coarser * (self.plan.step or self.coding.step), self.plan.scale)
+
+    def _noisy(self, values: Tensor, quantiser: Quantiser) -> Tensor:
+        drawn = torch.rand(values.shape, generator=self.generator, device=self.generator.device)
+        return values + quantiser.step * (drawn.to(values.device) - 0.5)

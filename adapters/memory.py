@@ -1,0 +1,65 @@
+"""What does not change from step to step is computed once: modules ahead of, and beside, the first adapted one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["remembered"]
+
+
+@contextmanager
+def remembered(layer: nn.Module, changing: Iterable[str]) -> Iterator[None]:
+    """Within, modules of `layer` give the same output for the same inputs without computing it again.
+
+    changing: names of modules whose parameters change meanwhile; they, and those that they are part of, are left
+    alone, and so is what gets inputs that take gradients.  Holds for calls under autograd only.
+    """
+    names = set(changing)
+    with ExitStack() as patches:
+        _visit(layer, "", names, patches)
+        yield
+
+
+def _visit(module: nn.Module, path: str, changing: set[str], patches: ExitStack) -> None:
+    for name, child in module.named_children():
+        inner = f"{path}{name}"
+        if inner in changing or any(other.startswith(f"{inner}.") for other in changing):
+            _visit(child, f"{inner}.", changing, patches)
+        elif "forward" not in vars(child):
+            vars(child)["forward"] = _Memory(child)
+            patches.callback(vars(child).pop, "forward")
+
+
+class _Memory:
+    """The forward of a module, with the last inputs and what came of them."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._forward = type(module).forward.__get__(module)
+        self._inputs: tuple[Any, ...] | None = None
+        self._output: Any = None
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        moving = any(isinstance(value, Tensor) and value.requires_grad for value in inputs)
+        if named or moving or not torch.is_grad_enabled():  # without autograd outputs may be overwritten
+            return self._forward(*inputs, **named)
+        if self._inputs is None or not _same(self._inputs, inputs):
+            output = self._forward(*inputs)
+            if getattr(output, "requires_grad", True):
+                return output
+            self._inputs, self._output = inputs, output
+        return self._output
+
+
+def _same(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
+    return len(before) == len(now) and all(map(_alike, before, now))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a is b or (a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b))
+    return type(a) is type(b) and bool(a == b)

@@ -1,0 +1,100 @@
+"""Where latents come from while an adapter is found: they stay, are optimised themselves, or an encoder is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from adapters.applied import AdaptedLayer
+from adapters.places import encoder_sites
+from adapters.refine import leaves
+from adapters.schedule import Schedule
+from adapters.sites import own_parameters, sites
+from layered.layer import Coded, Context, Latents, Layer
+from layered.rounding import Hard, Mixed
+
+__all__ = ["Encoder", "Fixed", "Free", "Source"]
+
+
+class Source(Protocol):
+    """free: what is to be optimised, and lr: how fast.  changing: names of the layer's modules whose parameters are."""
+
+    free: list[Tensor]
+    lr: float
+    changing: tuple[str, ...]
+
+    def coded(self, tensors: dict[str, Tensor], step: int) -> Coded:
+        """Quantised latents and bits [1], where the decoder has these tensors, at `step`."""
+        ...
+
+    def latents(self) -> Latents:
+        """As they are now, before rounding."""
+        ...
+
+
+class Fixed:
+    """Latents of which everything is known."""
+
+    def __init__(self, layer: Layer, latents: Latents, context: Context) -> None:
+        self.free: list[Tensor] = []
+        self.lr = 0.0
+        self.changing: tuple[str, ...] = ()
+        self._latents = latents
+        with torch.no_grad():
+            self._coded = layer.code(latents, context, Hard(exact=False))
+
+    def coded(self, tensors: dict[str, Tensor], step: int) -> Coded:
+        return self._coded
+
+    def latents(self) -> Latents:
+        return self._latents
+
+
+class Free:
+    """Latents that are optimised under a schedule's rounding."""
+
+    def __init__(
+        self, layer: Layer, latents: Latents, context: Context, schedule: Schedule, generator: torch.Generator
+    ) -> None:
+        self._latents, self.free = leaves(layer, latents)
+        self.lr = schedule.lr
+        self.changing: tuple[str, ...] = ()
+        self._layer, self._context, self._schedule, self._generator = layer, context, schedule, generator
+
+    def coded(self, tensors: dict[str, Tensor], step: int) -> Coded:
+        rounding = self._schedule.rounding_at(step, self._generator)
+        return AdaptedLayer(self._layer, tensors).code(self._latents, self._context, rounding)
+
+    def latents(self) -> Latents:
+        return Latents(tuple(part.detach() for part in self._latents.parts))
+
+
+class Encoder:
+    """Latents of an encoder that is optimised, under noise for the rate and rounding for the distortion.
+
+    It begins as the layer's own: all sites that the encoder alone runs are changed.
+    """
+
+    def __init__(
+        self, layer: Layer, original: Tensor, context: Context, lr: float, generator: torch.Generator
+    ) -> None:
+        places = sites(layer)
+        self.lr, self.changing = lr, encoder_sites(layer, original, context)
+        self._own = {
+            f"{name}.{key}": value.detach().clone().requires_grad_(True)
+            for name in self.changing
+            for key, value in own_parameters(places[name]).items()
+        }
+        self.free = list(self._own.values())
+        self._layer, self._original, self._context, self._generator = layer, original, context, generator
+
+    def coded(self, tensors: dict[str, Tensor], step: int) -> Coded:
+        layer = AdaptedLayer(self._layer, {**self._own, **tensors})
+        latents = layer.analyse(self._original, self._context)
+        return layer.code(latents, self._context, Mixed(self._generator))
+
+    @torch.no_grad()
+    def latents(self) -> Latents:
+        return AdaptedLayer(self._layer, self._own).analyse(self._original, self._context)
