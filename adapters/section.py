@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adapters.applied import AdaptedLayer
 from adapters.coding import Group, Quantiser
-from adapters.kinds import KINDS, Kind, LowRank, changes, kind_of
+from adapters.kinds import KINDS, Kind, LowRank, kind_of
 from adapters.plain import CODINGS, coding_of
 from adapters.sites import sites
 from adapters.tables import with_tables
@@ -153,7 +153,7 @@ def tensors_of(layer: Layer, weights: AdapterWeights) -> dict[str, Tensor]:
     device = first.device if first is not None else torch.device("cpu")
     found: dict[str, Tensor] = {}
     for site, values in zip(weights.sites, weights.values, strict=True):
-        changed = changes(places[site], weights.kind, {"": tuple(value.to(device) for value in values)})
+        changed = kind_of(weights.kind).changed(places[site], [value.to(device) for value in values])
         for name, tensor in changed.items():
             if not bool((tensor.abs() <= MOST_WEIGHT).all()):  # false of NaN as well
                 raise CorruptStream(f"adapter: {site}.{name} is changed to numbers beyond {MOST_WEIGHT:g}")

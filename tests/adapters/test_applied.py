@@ -14,7 +14,7 @@ from adapters.sites import sites
 from layered.base.site import Site
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream, OptionError
-from layered.layer import Context, Layer
+from layered.layer import Context, Enhancement, Layer
 from layered.rounding import Hard
 from tests.adapters.kit import drawn, latents_of, tiny_gc, with_site
 from tests.conftest import make_codec, tiny_mei
@@ -66,10 +66,10 @@ def test_every_verb_is_that_of_a_copy_with_these_weights(name: str, exact: bool)
         back = each.read(data, held)
         carried = each.carry(back, held)
         picture = each.synthesise(coded.latents, held)
-        predicted = each.predict(held) if hasattr(wanted, "predict") else None  # type: ignore[attr-defined]
+        predicted = each.predict(held) if isinstance(each, Enhancement) and isinstance(layer, Enhancement) else None
         results.append((coded.bits, data, picture, each.synthesise(back, held), carried, predicted))
     for ours, theirs in zip(*results, strict=True):
-        assert torch.equal(ours, theirs) if isinstance(ours, Tensor) else ours == theirs  # type: ignore[arg-type]
+        assert torch.equal(ours, theirs) if isinstance(ours, Tensor) else ours == theirs
     plain = layer.synthesise(coded.latents, context.sealed(0))
     assert not torch.equal(results[0][2], plain)
 
@@ -115,13 +115,14 @@ def test_the_layer_is_left_as_it_was(tiny_codec: LayeredCodec) -> None:
 
 def test_a_prediction_made_without_the_adapter_is_not_used_with_it() -> None:
     layer, context = LAYERS["residual"], context_of("residual")
+    assert isinstance(layer, Enhancement)
     values = {site: v for site, v in drawn(layer, "low-rank", 0.5).items() if site.startswith("predictor")}
     adapted = AdaptedLayer(layer, changes(layer, "low-rank", values))
     with torch.no_grad():
-        plain = layer.predict(context)  # type: ignore[attr-defined]
+        plain = layer.predict(context)
         assert not torch.equal(adapted.predict(context), plain)
         assert adapted.predict(context) is adapted.predict(context)
-        assert torch.equal(layer.predict(context), plain)  # type: ignore[attr-defined]
+        assert torch.equal(layer.predict(context), plain)
 
 
 def test_weights_that_leave_no_distribution_are_told_as_damage() -> None:

@@ -44,12 +44,12 @@ def test_reading_is_the_inverse_of_writing(name: str, parts: list[Tensor]) -> No
     for ours, theirs, part in zip(groups, back, parts, strict=True):
         assert ours.quantiser == theirs.quantiser and np.array_equal(ours.numbers, theirs.numbers)
         seen = coding.quantise(part, ours.quantiser)
-        assert torch.equal(seen, coding.values(theirs)) or torch.allclose(seen, coding.values(theirs), rtol=0, atol=2e-7)
+        assert torch.allclose(seen, coding.values(theirs), rtol=0, atol=2.5e-7)
 
 
 @settings(max_examples=25)
 @given(st.sampled_from(sorted(CODINGS)), groups_of_values, st.data())
-def test_damage_is_told_or_read_as_what_would_be_written_so(name: str, parts: list[Tensor], data: st.DataObject) -> None:
+def test_damage_is_told_or_is_what_other_numbers_give(name: str, parts: list[Tensor], data: st.DataObject) -> None:
     coding, counts = coding_of(name), [part.numel() for part in parts]
     good = coding.write(grouped(name, parts))
     at = data.draw(st.integers(0, len(good) - 1))
@@ -94,7 +94,8 @@ def test_the_scale_that_is_chosen_is_the_cheapest_of_all(name: str, spread: floa
     values = spread * torch.randn(300, generator=torch.Generator().manual_seed(2))
     values[0] = 2.0  # an escape may be cheaper than a wide table
     best = coding.bits(coding.group(values, coding.fit(values, step=0.06)))
-    every = [coding.bits(coding.group(values, Quantiser(value_of(code_of(0.06)), value_of(code)))) for code in range(0, 256, 3)]
+    step, scales = value_of(code_of(0.06)), map(value_of, range(0, CODES, 3))
+    every = [coding.bits(coding.group(values, Quantiser(step, scale))) for scale in scales]
     assert best <= min(every) * 1.005
 
 

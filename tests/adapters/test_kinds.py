@@ -58,7 +58,7 @@ def test_a_merged_low_rank_adapter_is_two_maps_beside_the_module(name: str, rank
         beside = F.linear(F.linear(x, a), b)
     elif isinstance(module, nn.ConvTranspose2d):
         window = a.reshape(rank, 5, 5, 5).transpose(0, 1)
-        inner = F.conv_transpose2d(x, window, None, module.stride, module.padding, module.output_padding)
+        inner = F.conv_transpose2d(x, window, None, stride=2, padding=2, output_padding=1)
         beside = F.conv2d(inner, b[..., None, None])
     elif isinstance(module, nn.Conv2d):
         inner = F.conv2d(x, a.reshape(rank, 5, 3, 3), None, module.stride, module.padding)

@@ -16,7 +16,16 @@ from torch import Tensor, nn
 from adapters.coding import Quantiser
 from adapters.kinds import KINDS, changes
 from adapters.plain import CODINGS
-from adapters.section import MOST_RANK, AdapterWeights, adapted_layer, pack, read_section, tensors_of, write_section
+from adapters.section import (
+    HEAD,
+    MOST_RANK,
+    AdapterWeights,
+    adapted_layer,
+    pack,
+    read_section,
+    tensors_of,
+    write_section,
+)  # fmt: skip
 from adapters.sites import sites
 from layered import stream
 from layered.base.site import Site
@@ -32,7 +41,7 @@ from tests.conftest import make_codec, smooth_picture, tiny_mei
 CODECS = {"compass": with_site(), "mei": make_codec(tiny_mei()), "gc": tiny_gc()}
 LAYER = CODECS["compass"].base
 SCALES = {"compass": (0.5, 1.0), "mei": (0.5, 1.0), "gc": (1.0,)}
-PICTURE = smooth_picture(24, 36)
+PICTURE = smooth_picture(16, 20)
 
 
 def equal(a: AdapterWeights, b: AdapterWeights) -> bool:
@@ -52,7 +61,7 @@ def some(kind: str, seed: int, share: float) -> Mapping[str, tuple[Tensor, ...]]
     return {name: every[name] for name in reversed(kept or list(every)[:1])}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.sampled_from(sorted(KINDS)), st.sampled_from(sorted(CODINGS)), st.integers(0, 999), st.floats(0, 1))
 def test_reading_is_the_inverse_of_writing(kind: str, coding: str, seed: int, share: float) -> None:
     share = share / 4 if kind == "full" else share
@@ -166,8 +175,6 @@ def test_weights_that_no_decoder_takes_are_refused_when_they_are_packed() -> Non
 
 
 def forged(flags: int, rest: bytes = b"", **values: int) -> bytes:
-    from adapters.section import HEAD
-
     return write_fields(HEAD, {"flags": flags, "rank": 2, "sites": 2, **values}) + rest
 
 
@@ -180,15 +187,15 @@ def forged(flags: int, rest: bytes = b"", **values: int) -> bytes:
         (forged(0b0101001), "unknown kind or coding"),
         (forged(0b10000001), "unknown kind or coding"),
         (forged(0, rank=0), "truncated"),
-        (forged(0, b"\0", rank=0), "rank of an adapter is 1 to 64, got 0"),
-        (forged(0, b"\0", rank=65), "got 65"),
-        (forged(0, b"\0", rank=64), "rank 64 where matrices have at most"),
+        (forged(0, b"\1", rank=0), "rank of an adapter is 1 to 64, got 0"),
+        (forged(0, b"\1", rank=65), "got 65"),
+        (forged(0, b"\1", rank=64), "rank 64 where matrices have at most"),
         (forged(0b1000000, sites=1), "1 sites"),
         (forged(0b1000000, sites=0), "0 sites"),
         (forged(0b1000000, sites=9999), "9999 sites"),
         (forged(0b0000001, b"\x7f"), "site 127"),
         (forged(0b0000001, b"\x80\0"), "shortest form"),
-        (forged(0b0000001, b"\0"), "steps and scales"),
+        (forged(0b0000001, b"\1"), "steps and scales"),
     ],
 )  # fmt: skip
 def test_forged_heads_are_told(data: bytes, message: str) -> None:
@@ -202,16 +209,16 @@ def test_a_site_that_the_kind_does_not_suit_is_told() -> None:
         read_section(LAYER, forged(1, bytes([number])))
 
 
-@pytest.mark.parametrize("coding", CODINGS)
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize(
+    ("name", "coding"), [*(("gc", coding) for coding in CODINGS), ("compass", "logistic"), ("mei", "logistic")]
+)
 def test_damaged_sections_in_streams_with_right_checksums_are_told(name: str, coding: str) -> None:
     codec, rng = CODECS[name], np.random.default_rng(1)
     data = codec.encode(PICTURE, SCALES[name], adaptation=Scattered("channel", coding, 0.05))
     parsed = stream.parse(data)
     section = parsed.chunks[-1].adapter
-    assert codec.decode(stream.pack(parsed.header, parsed.chunks))
-    damaged = [section[:at] for at in rng.integers(1, len(section), 6)] + [section + b"\0"]
-    for at in (0, 1, 2, 3, 4, *rng.integers(0, len(section), 14)):
+    damaged = [section[:at] for at in rng.integers(1, len(section), 3)] + [section + b"\0"]
+    for at in (0, 1, 2, 3, *rng.integers(0, len(section), 6)):
         damaged.append(section[:at] + bytes([section[at] ^ 1 << int(rng.integers(8))]) + section[at + 1 :])
     for bad in damaged:
         chunks = (*parsed.chunks[:-1], replace(parsed.chunks[-1], adapter=bad))
@@ -222,9 +229,9 @@ def test_damaged_sections_in_streams_with_right_checksums_are_told(name: str, co
 @pytest.mark.parametrize("name", CODECS)
 def test_any_weights_leave_a_decoder_that_answers_or_refuses(name: str) -> None:
     """The payload's checksum would refuse them; here the layer itself must bear them."""
-    codec, context = CODECS[name], Context(24, 36)
+    codec, context = CODECS[name], Context(16, 20)
     layer = codec.base
-    image = torch.rand(1, 3, 24, 36, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(1, 3, 16, 20, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         for kind in KINDS:
