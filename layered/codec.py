@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from layered import stream
-from layered.adaptation import Adaptation, Adapted, adapted_layer
+from layered.adaptation import Adaptation, Adapted, Choose, adapted_layer
 from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.guide import Guide
 from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
@@ -152,7 +152,7 @@ class LayeredCodec(nn.Module):
         def plain(k: int, context: Context) -> Adapted:
             return Adapted(self.layer(k).analyse(original(k), context))
 
-        choose = plain
+        choose: Choose = plain
         if adaptation is not None:
             choose = adaptation.start(self, [original(k) for k in range(len(sizes))], qualities, exact, guide)
         for k, (w, h) in enumerate(sizes):
