@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layered.errors import CorruptStream, LayeredError, LimitExceeded
+from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError
 from layered.layer import Coded, Context, Draw, Enhancement, Latents, Layer
 from layered.rounding import Rounding
 
@@ -21,7 +21,7 @@ class AdaptedLayer(Enhancement):
     layer: not copied, and not a submodule of this one, which therefore has no parameters.  tensors: by name relative to
     the layer, as of `named_parameters` and `named_buffers`, and `weight` of a Site, of which there is none else.
     What the layer computes once a context is computed once more here, so that it never is that of other tensors.
-    `predict` and `start_from` are of enhancement layers alone.
+    Only an enhancement layer can `predict`.
     """
 
     def __init__(self, layer: Layer, tensors: Mapping[str, Tensor]) -> None:
@@ -93,7 +93,8 @@ class AdaptedLayer(Enhancement):
         return self.layer.part(kind)
 
     def start_from(self, base: Layer) -> None:
-        self._run("start_from", base)
+        """Raises OptionError: it is the layer that is trained, not what a picture makes of it."""
+        raise OptionError("an adapted layer is not trained; start the layer itself")
 
     def _run(self, verb: str, *given: Any) -> Any:
         named = {f"layer.{name}": tensor for name, tensor in self.tensors.items()}

@@ -142,12 +142,13 @@ class Lattice(Coding):
         return tuple(Group(quantiser, part) for quantiser, part in zip(quantisers, parts, strict=True))
 
     def _best(self, found: Tensor, step: int) -> int:
-        """The scale code of fewest bits: by ideal ones over all codes, then by the tables near the best of these."""
+        """The scale code of fewest bits: by ideal ones and escapes over all, then by tables near the best of these."""
         numbers, times = (part.cpu() for part in torch.unique(found, return_counts=True))
         width = torch.tensor(value_of(step), dtype=torch.float64)
         scales = torch.tensor([value_of(code) for code in range(CODES)], dtype=torch.float64)[:, None]
-        ideal = PRIORS[self.prior].bits(numbers * width, width, scales) @ times.double()
-        start = int(ideal.argmin())
+        escaped = torch.from_numpy(_half_bytes(numbers.numpy(), 0)) + 16  # one count, most often
+        ideal = PRIORS[self.prior].bits(numbers * width, width, scales).minimum(escaped)
+        start = int((ideal @ times.double()).argmin())
         near = range(max(0, start - 3), min(CODES, start + 4))
         spent = [float(_costs(table_of(self.prior, step, code), numbers.numpy()) @ times.numpy()) for code in near]
         return near[int(np.argmin(spent))]
@@ -169,12 +170,14 @@ def _indexes(counts: Sequence[int]) -> NDArray[np.int64]:
 
 
 def _costs(table: Tables, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Bits of each integer.  An escape is followed by its half-bytes, and by how many these are."""
-    edges, reach = np.array(table.cdfs[0]), -table.offsets[0]
-    inside = np.abs(numbers) <= reach
-    steps = np.diff(edges)
-    beyond = 2 * (np.abs(numbers) - reach - 1) + (numbers < 0)
-    nibbles = np.array([-(-int(value).bit_length() // 4) if value > 0 else 0 for value in beyond])
-    escaped = np.log2(TOTAL / steps[-1]) + 4 * (nibbles // 15 + 1) + 4 * nibbles
+    """Bits that a table spends on each integer."""
+    reach, spent = -table.offsets[0], np.log2(TOTAL / np.diff(table.cdfs[0]))
     at = np.clip(numbers + reach, 0, 2 * reach)
-    return np.where(inside, np.log2(TOTAL / steps[at]), escaped)
+    return np.where(np.abs(numbers) <= reach, spent[at], spent[-1] + _half_bytes(numbers, reach))
+
+
+def _half_bytes(numbers: NDArray[np.int64], reach: int) -> NDArray[np.float64]:
+    """Bits behind the escape of integers beyond `reach`: half-bytes, and before them their number."""
+    beyond = np.maximum(2 * (np.abs(numbers.astype(np.int64)) - reach - 1) + (numbers < 0), 0)
+    count = np.array([-(-int(value).bit_length() // 4) for value in beyond])
+    return 4.0 * (count // 15 + 1) + 4.0 * count

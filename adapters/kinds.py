@@ -1,6 +1,7 @@
 """The kinds of adapters, by name: which numbers one has at a site, and how they change the tensors there.
 
-All arithmetic is in float64 and rounded once, so that adapted weights are the same on every machine.
+What is more than one addition is computed in float64 and rounded once, so that adapted weights are the same on every
+machine: products of numbers on a grid are exact there, in whatever order they are added.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Kind(ABC):
         """Of the adapter's tensors at a module that it suits."""
 
     def start(self, module: nn.Module, rank: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Tensors on the module's device that change nothing yet; drawn on the generator's where any are drawn."""
+        """Tensors that change nothing yet, on the module's device; at a Site, which has none, on the generator's."""
         return tuple(torch.zeros(shape, device=_device(module, generator)) for shape in self.shapes(module, rank))
 
     @abstractmethod
@@ -195,7 +196,7 @@ def _free(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _sum(tensor: Tensor, difference: Tensor) -> Tensor:
-    return (tensor.double() + difference.double()).to(tensor.dtype)
+    return tensor + difference.to(tensor.dtype)
 
 
 def _device(module: nn.Module, generator: torch.Generator) -> torch.device:

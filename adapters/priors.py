@@ -9,6 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
+from itertools import accumulate, pairwise
+from math import frexp
 
 import torch
 from torch import Tensor
@@ -21,7 +23,7 @@ __all__ = ["CODES", "PRIORS", "Prior", "code_of", "integers", "table_of", "value
 CODES = 256
 _UNIT = 2.0**-19  # codes reach from 16 to 31 * 2^15 of these: 0.00003 to 1.94
 _MOST = 1024  # integers to each side that have a count of their own; those beyond are escaped
-_TAIL = Decimal(1) / (2 * TOTAL)
+_LEAST = Decimal(1) / (2 * TOTAL)
 _EXACT = Context(prec=34)
 _FEWEST = 1e-30  # a probability below which training no longer looks
 
@@ -32,10 +34,12 @@ def value_of(code: int) -> float:
 
 
 def code_of(value: float) -> int:
-    """The byte whose number is nearest, of the ratio.  Raises OptionError beyond 0.00003 to 1.94."""
+    """The byte whose number is nearest, within 1/32 of it.  Raises OptionError beyond 0.00003 to 1.94."""
     if not value_of(0) * 0.97 <= value <= value_of(CODES - 1) * 1.03:
         raise OptionError(f"steps and scales are from {value_of(0):.2g} to {value_of(CODES - 1):.3g}, got {value:g}")
-    return min(range(CODES), key=lambda code: max(value / value_of(code), value_of(code) / value))
+    mantissa, exponent = frexp(value / _UNIT)  # the mantissa is from 1/2 to 1
+    code = 16 * (exponent - 5) + round(32 * mantissa) - 16
+    return min(max(code, 0), CODES - 1)
 
 
 class Prior(ABC):
@@ -53,11 +57,8 @@ class Prior(ABC):
         """The ideal code length of each value, within half a step to both sides; what escapes cost is not in it."""
         far = -values.abs()  # in the lower tail small probabilities keep their digits
         upper = far + step / 2
-        mass = torch.where(
-            upper <= 0,
-            self.below(upper.clamp(max=0), step, scale),
-            1 - self.below(-upper.clamp(min=0), step, scale),
-        ) - self.below(far - step / 2, step, scale)
+        beyond = self.below(torch.where(upper <= 0, upper, -upper), step, scale)
+        mass = torch.where(upper <= 0, beyond, 1 - beyond) - self.below(far - step / 2, step, scale)
         return -torch.log2(mass.clamp(min=_FEWEST))
 
 
@@ -91,7 +92,8 @@ class SpikeAndSlab(Prior):
     alpha = 1000
 
     def below(self, x: Tensor, step: Tensor, scale: Tensor) -> Tensor:
-        slab, spike = torch.special.ndtr(x / scale), torch.special.ndtr(6 * x / step)
+        slab: Tensor = torch.special.ndtr(x / scale)
+        spike: Tensor = torch.special.ndtr(6 * x / step)
         return (slab + self.alpha * spike) / (1 + self.alpha)
 
     def above(self, x: Decimal, step: Decimal, scale: Decimal) -> Decimal:
@@ -103,22 +105,29 @@ PRIORS: dict[str, Prior] = {"logistic": Logistic(), "laplace": Laplace(), "spike
 
 @lru_cache(maxsize=512)
 def table_of(prior: str, step: int, scale: int) -> Tables:
-    """The table of integers under a prior, by the codes of step and scale.  It ends where half a count is left."""
+    """The table of integers under a prior, by the codes of step and scale.
+
+    It ends where an integer has less than half a count, or at 1024; what is beyond, the escape stands for.
+    """
     model = PRIORS[prior]
     with localcontext(_EXACT):
         width, spread = Decimal(value_of(step)), Decimal(value_of(scale))
         above = [model.above(width / 2, width, spread)]  # than k + 1/2
-        while above[-1] > _TAIL and len(above) <= _MOST:
+        while len(above) <= _MOST:
             above.append(model.above(width * (2 * len(above) + 1) / 2, width, spread))
-        reach = len(above) - 1
-        room = TOTAL - 1 - (2 * reach + 1)  # one count for each integer, and one for the escape
-        masses = [a - b for a, b in zip(above, above[1:], strict=False)]
-        counts = [1 + int(mass * room) for mass in masses]  # of 1, 2, ...
-    middle = TOTAL - 1 - 2 * sum(counts)
-    edges = [0]
-    for count in (*reversed(counts), middle, *counts, 1):
-        edges.append(edges[-1] + count)
-    return Tables([edges], [len(edges)], [-reach])
+            if above[-2] - above[-1] < _LEAST:
+                del above[-1]
+                break
+        side = [max(1, _count(a - b)) for a, b in pairwise(above)]  # of 1, 2, ...
+        middle, escape = max(1, _count(1 - 2 * above[0])), max(1, _count(2 * above[-1]))
+    over = middle + escape + 2 * sum(side) - TOTAL  # by rounding; little, against the larger of these two
+    middle, escape = (middle - over, escape) if middle > escape else (middle, escape - over)
+    edges = [0, *accumulate((*reversed(side), middle, *side, escape))]
+    return Tables([edges], [len(edges)], [-len(side)])
+
+
+def _count(mass: Decimal) -> int:
+    return int(mass * TOTAL + Decimal("0.5"))
 
 
 def _normal_above(x: Decimal) -> Decimal:

@@ -1,7 +1,7 @@
 """The section of a layer's chunk that holds its adapter weights: kind, coding, sites, then the coded numbers.
 
 Sites that are not listed keep the layer's own weights and cost nothing.  There is one way to write each section, but
-for what `adapters.plain.Lzma` says.  The CRC of the chunk covers it, and the checksum of the layer's symbols takes it in.
+for what `adapters.plain.Lzma` says.  The chunk's CRC covers it, and the checksum of the layer's symbols takes it in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adapters.applied import AdaptedLayer
 from adapters.coding import Group, Quantiser
-from adapters.kinds import KINDS, Kind, LowRank, changes, kind_of
+from adapters.kinds import KINDS, Kind, LowRank, kind_of
 from adapters.plain import CODINGS, coding_of
 from adapters.sites import sites
 from adapters.tables import with_tables
@@ -28,6 +28,8 @@ __all__ = ["AdapterWeights", "adapted_layer", "pack", "read_section", "tensors_o
 
 KIND, CODING, MANY = 0b0000111, 0b0111000, 0b1000000  # of the flags
 MOST_RANK = 64
+MOST_WEIGHT = 1e7
+"""Of an adapted tensor: no layer has such weights, and float64 does not overflow behind any number of them."""
 RANKED = 0b0000011  # all zero of the kinds with a rank, low-rank and mix
 
 HEAD = (  # followed by the sites, each as its distance from the one before, and the coded numbers
@@ -144,17 +146,17 @@ def read_section(layer: Layer, data: bytes) -> AdapterWeights:
 def tensors_of(layer: Layer, weights: AdapterWeights) -> dict[str, Tensor]:
     """The layer's tensors as the weights change them, by name, integer tables that depend on them included.
 
-    Raises CorruptStream where they are not finite or allow no tables.
+    Raises CorruptStream where they are not finite, beyond 10^7, or allow no tables.
     """
     places = sites(layer)
     first = next(layer.parameters(), None)
     device = first.device if first is not None else torch.device("cpu")
     found: dict[str, Tensor] = {}
     for site, values in zip(weights.sites, weights.values, strict=True):
-        changed = changes(places[site], weights.kind, {"": tuple(value.to(device) for value in values)})
+        changed = kind_of(weights.kind).changed(places[site], [value.to(device) for value in values])
         for name, tensor in changed.items():
-            if not bool(tensor.isfinite().all()):
-                raise CorruptStream(f"adapter: {site}.{name} is changed to what is beyond all numbers")
+            if not bool((tensor.abs() <= MOST_WEIGHT).all()):  # false of NaN as well
+                raise CorruptStream(f"adapter: {site}.{name} is changed to numbers beyond {MOST_WEIGHT:g}")
         whole = with_tables(places[site], changed)
         found.update({f"{site}.{name}" if site else name: tensor for name, tensor in whole.items()})
     return found

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import layered
 from layered import stream
 from layered.codec import LayeredCodec
-from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
+from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError, WrongModel
 from layered.image import Image8, layer_sizes, resize8
 from tests.conftest import make_codec, smooth_picture, tiny_spec
 
@@ -175,10 +175,10 @@ def test_the_byte_target_is_met_and_used(tiny_codec: LayeredCodec) -> None:
         tiny_codec.encode_to_bytes(image, (0.5, 1.0), 20)
 
 
-def test_adapter_weights_are_refused_rather_than_ignored(tiny_codec: LayeredCodec) -> None:
+def test_garbage_for_adapter_weights_is_told(tiny_codec: LayeredCodec) -> None:
     parsed = stream.parse(tiny_codec.encode(smooth_picture(16, 16), (1.0,), 1.0))
     chunk = dataclasses.replace(parsed.chunks[0], adapter=b"weights")
-    with pytest.raises(UnsupportedVersion, match="adapter"):
+    with pytest.raises(CorruptStream, match="adapter"):
         tiny_codec.decode(stream.pack(parsed.header, [chunk]))
 
 

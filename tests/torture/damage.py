@@ -12,10 +12,12 @@ from unittest import mock
 
 import torch
 
+from adapters.section import adapted_layer, pack
 from layered import stream
 from layered.codec import LIMITS, LayeredCodec
-from layered.errors import OptionError
+from layered.errors import LayeredError, OptionError
 from layered.layer import Context, Latents, Layer
+from tests.adapters.kit import drawn
 from tests.torture.kit import HEAD, Bad, File, Kit, Part, varint
 
 __all__ = ["KINDS", "streams_of"]
@@ -210,6 +212,24 @@ def forgeries(kit: Kit) -> Iterator[Bad]:
         yield Bad("", n, file.put_payload(0, kit.others[n].chunks[0]["data"]), "forged")
 
 
+def forged_adapters(kit: Kit) -> Iterator[Bad]:
+    """Adapter weights of any size for each layer, and its symbols coded as an encoder would that has these weights."""
+    for n, file in enumerate(kit.files):
+        for k, (context, latents) in enumerate(_readings(kit.codec, file.data)):
+            layer = kit.codec.layer(k)
+            for size, kind in product((0.01, 1.0, 10**3), ("bias", "channel")):
+                try:
+                    section, _ = pack(layer, kind, "linear8", 0, drawn(layer, kind, size, seed=n))
+                    sealed = context.sealed(zlib.crc32(section, context.seal))
+                    payload = adapted_layer(layer, section).write(latents, sealed)
+                except LayeredError:
+                    continue
+                flags = bytes([file.chunks[k]["flags"][0] | stream.ADAPTER])
+                lengths = {"payload": varint(len(payload)), "adapter": varint(len(section))}
+                changed = {**file.chunks[k], "flags": flags, **lengths, "weights": section, "data": payload}
+                yield Bad("", n, file.put(chunks=(*file.chunks[:k], changed)), "forged")
+
+
 def _readings(codec: LayeredCodec, data: bytes) -> list[tuple[Context, Latents]]:
     """Each layer's context and latents, as the decoder had them."""
     found: list[tuple[Context, Latents]] = []
@@ -243,6 +263,7 @@ KINDS: dict[str, Callable[[Kit], Iterator[Bad]]] = {
     "random bytes": noise,
     "exact flag*": exact_flags,
     "forged symbols": forgeries,
+    "forged adapters": forged_adapters,
 }
 
 
