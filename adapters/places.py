@@ -28,8 +28,8 @@ def places(layer: Layer, kind: str, patterns: Sequence[str], original: Tensor, c
     patterns: shell patterns of modules' names, `!pattern` to take away, or one of these words.  `@attention`: the last
     place for adapters that the synthesis has, in WACNN behind its last attention, at a quarter of the picture's size;
     of layers that have none all modules of the synthesis.  `@synthesis`: all that it runs behind the latents, and so
-    not what predicts from the layer below.  `@decoder`: that too, and what only entropy coding runs.  original: any picture of the context's size, [1, 3, H, W].  Raises OptionError,
-    listing the sites, where none is left.
+    not what predicts from the layer below.  `@decoder`: that too, and what only entropy coding runs.  original: any
+    picture of the context's size, [1, 3, H, W].  Raises OptionError, listing the sites, where none is left.
     """
     every, suits = sites(layer), kind_of(kind).suits
     coded = layer.code(layer.analyse(original, context), context, Hard(exact=False)).latents
