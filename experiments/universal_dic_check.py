@@ -2,9 +2,9 @@
 
     python -m experiments.universal_dic_check DIR
 
-DIR holds the results that the paper's repository ships: `ours/wacnn/q1..q6/DOMAIN_2nd.csv` and `VVC/q24..q42/DOMAIN.csv`
-with a row for each image.  Points are averaged over the images of a domain, as the repository does it, and the table
-gives BD-rates by all interpolations.
+DIR holds the results that the paper's repository ships, with a row for each image: `ours/wacnn/q1..q6/DOMAIN_2nd.csv`
+and `VVC/q24..q42/DOMAIN.csv`.  Points are averaged over the images of a domain, as the repository does it, and the
+table gives BD-rates by all interpolations.
 """
 
 from __future__ import annotations
