@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from layered.codec import LayeredCodec
     from layered.layer import Enhancement, Layer
 
-__all__ = ["BASE_LAYERS", "CodecSpec", "EnhancementSpec", "MeiSpec", "TransformSpec", "build"]
+__all__ = ["BASE_LAYERS", "CodecSpec", "EnhancementSpec", "MeiSpec", "TransformSpec", "WacnnSpec", "build"]
+
+
+_Width = Annotated[int, Field(ge=1, le=1024)]
+_Window = Annotated[int, Field(ge=1, le=32)]
 
 
 class TransformSpec(Strict):
@@ -72,6 +76,20 @@ class TunableSpec(Strict):
     least: float = Field(default=1 / 6, gt=0, le=1)
 
 
+class WacnnSpec(Strict):
+    """Window attention and slices of latents, see `layered.base.wacnn.Wacnn`; by default as in the paper."""
+
+    name: Literal["wacnn"]
+    N: int = Field(default=192, ge=2, le=1024)
+    M: int = Field(default=320, ge=4, le=1024)
+    slices: int = Field(default=10, ge=1, le=64)
+    support: int = Field(default=5, ge=0, le=64)
+    hyper: tuple[_Width, _Width, _Width, _Width, _Width] = (320, 288, 256, 224, 192)
+    context: tuple[_Width, ...] = Field(default=(224, 176, 128, 64), max_length=16)
+    heads: int = Field(default=8, ge=1, le=64)
+    windows: tuple[_Window, _Window] = (8, 4)
+
+
 class EnhancementSpec(Strict):
     """COMPASS enhancement: a predictor by name with its options, and the residual module."""
 
@@ -107,7 +125,7 @@ class CodecSpec(Strict):
     weights and its lambda along; a built codec's own specification never holds such a name.
     """
 
-    base: TransformSpec | GcSpec | ScSpec | TunableSpec | str = TransformSpec()
+    base: TransformSpec | GcSpec | ScSpec | TunableSpec | WacnnSpec | str = TransformSpec()
     enhancement: EnhancementSpec | MeiSpec | None = None
     lambdas: tuple[float, ...] = (0.0067,)
 
@@ -122,7 +140,7 @@ class CodecSpec(Strict):
         return _by_name(value, {"mei": MeiSpec}, EnhancementSpec)
 
 
-_SPECS: dict[str, type[Strict]] = {"gc": GcSpec, "sc": ScSpec, "tunable": TunableSpec}
+_SPECS: dict[str, type[Strict]] = {"gc": GcSpec, "sc": ScSpec, "tunable": TunableSpec, "wacnn": WacnnSpec}
 """Base layers whose options are others than a width and a number of channels."""
 
 
@@ -143,6 +161,7 @@ BASE_LAYERS: dict[str, str] = {
     "gc": "layered.base.gc:Gc",
     "sc": "layered.base.sc:Sc",
     "tunable": "layered.base.tunable:TunableGc",
+    "wacnn": "layered.base.wacnn:Wacnn",
 }
 """Where each is, by name; a class takes the options of its specification, and `lambdas`."""
 
@@ -188,7 +207,7 @@ def _mei_layers(mei: MeiSpec, spec: CodecSpec) -> nn.ModuleList:
 
     from layered.enhancement.mei import MeiEnhancement
 
-    assert isinstance(spec.base, TransformSpec)
+    assert isinstance(spec.base, TransformSpec | WacnnSpec)
     if mei.coder.M != spec.base.M:
         raise OptionError(f"enhancement mei: coder.M is {mei.coder.M}, but the base layer's M is {spec.base.M}")
     layers, carried = nn.ModuleList(), spec.base.M
@@ -210,7 +229,7 @@ def _coder(spec: TransformSpec, lambdas: tuple[float, ...], message: str) -> Tra
     return layer
 
 
-def _layer(spec: TransformSpec | GcSpec | ScSpec | TunableSpec, lambdas: tuple[float, ...]) -> Layer:
+def _layer(spec: TransformSpec | GcSpec | ScSpec | TunableSpec | WacnnSpec, lambdas: tuple[float, ...]) -> Layer:
     if spec.name not in BASE_LAYERS:
         raise OptionError(f"unknown layer {spec.name!r}; choose one of {', '.join(BASE_LAYERS)}")
     module, name = BASE_LAYERS[spec.name].split(":")

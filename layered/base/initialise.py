@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layered.base.mean_scale import MeanScale
+from layered.base.attention import AttentionBlock
 from layered.base.transforms import TransformLayer, pad_to_stride
 from layered.errors import OptionError
 from layered.layer import Layer
@@ -54,16 +54,23 @@ def _default(layer: TransformLayer, crops: Tensor, generator: torch.Generator, c
 @torch.no_grad()
 def _wavelet(layer: TransformLayer, crops: Tensor, generator: torch.Generator, centre: float) -> None:
     """Haar wavelet packet: at each stage the sub-bands of highest variance are kept."""
+    for part in (*layer.g_a, *layer.g_s):
+        if isinstance(part, AttentionBlock):
+            part.close()
     analysis: list[Any] = list(layer.g_a)
-    synthesis: list[Any] = list(layer.g_s)
+    deconvolutions: list[Any] = [part for part in layer.g_s if isinstance(part, nn.ConvTranspose2d)][::-1]
     signal = pad_to_stride(crops)
     mix = luma_chroma().to(signal)
-    for stage, conv in enumerate(analysis[0::2]):
+    stage = 0
+    for conv in analysis:
+        if not isinstance(conv, nn.Conv2d):
+            signal = conv(signal)
+            continue
         kernels = _packet(conv.in_channels, mix)
         centred = signal - centre if stage == 0 else signal
         variance = nn.functional.conv2d(centred, kernels, stride=2, padding=2).square().mean(dim=(0, 2, 3))
         kept = torch.argsort(variance, descending=True)[: conv.out_channels]
-        deconv = synthesis[2 * (3 - stage)]
+        deconv = deconvolutions[stage]
         for weight in (conv.weight, deconv.weight):
             weight.copy_(torch.randn(weight.shape, generator=generator) * _SPARE)
         conv.weight[: len(kept)] = kernels[kept]
@@ -79,14 +86,9 @@ def _wavelet(layer: TransformLayer, crops: Tensor, generator: torch.Generator, c
             conv.weight /= step
             deconv.weight *= step
         signal = conv(signal)
-        if stage < 3:
-            signal = analysis[2 * stage + 1](signal)
         mix = torch.eye(conv.out_channels).to(signal)
-    if isinstance(layer, MeanScale):
-        spread = signal.square().mean(dim=(0, 2, 3)).sqrt()
-        last: Any = layer.h_s[-1]
-        last.weight *= 0.1
-        last.bias.copy_(torch.cat([spread.clamp(min=0.2), torch.zeros_like(spread)]))
+        stage += 1
+    layer.start_entropy(signal.square().mean(dim=(0, 2, 3)).sqrt().clamp(min=0.2))
 
 
 def luma_chroma() -> Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from compressai.models.google import MeanScaleHyperprior
 from compressai.registry import register_model
 from torch import Tensor, nn
@@ -23,7 +25,7 @@ from layered.entropy.prior import (
 from layered.layer import Coded, Context, Latents, in_double
 from layered.rounding import Rounding
 
-__all__ = ["MeanScale"]
+__all__ = ["MeanScale", "RatedLatents"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class MeanScale(MeanScaleHyperprior, TransformLayer):
 
     def with_hyper_latents(self, y: Tensor) -> Latents:
         return Latents((y, self.h_a(y)))
+
+    def start_entropy(self, spread: Tensor) -> None:
+        last: Any = self.h_s[-1]
+        last.weight *= 0.1
+        last.bias.copy_(torch.cat([spread, torch.zeros_like(spread)]))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
         y, z = latents.parts

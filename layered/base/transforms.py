@@ -99,6 +99,9 @@ class TransformLayer(Layer):
     def with_hyper_latents(self, y: Tensor) -> Latents:
         """Scaled latents y [B, M, h, w] and the side information that is coded with them."""
 
+    def start_entropy(self, spread: Tensor) -> None:
+        """Expect, before training, scaled latents y of zero mean and of these standard deviations [M]."""
+
     def analyse(self, image: Tensor, context: Context) -> Latents:
         return self.with_hyper_latents(self.gains.apply_gain(self.transformed(image), context.quality))
 

@@ -151,6 +151,12 @@ class SerialDecoder:
             raise CorruptStream("entropy-coded data hold symbols that are not of the alphabet")
         return int(value)
 
+    def take(self, indexes: ArrayLike, tables: Tables) -> NDArray[np.int32]:
+        """The next symbols [n], each under the table that its index names; escapes are allowed."""
+        rows = _checked_indexes(indexes, tables)
+        found = self._decoder.decode_stream(rows.tolist(), tables.cdfs, tables.lengths, tables.offsets)
+        return np.array(found, dtype=np.int32)
+
 
 def _encode(values: list[int], rows: list[int], tables: Tables) -> bytes:
     dummies = max(0, MIN_COUNT - len(values))

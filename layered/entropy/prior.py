@@ -10,13 +10,13 @@ from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianC
 from numpy.typing import NDArray
 from torch import Tensor
 
-from layered.entropy.coder import Tables, decode_symbols, encode_symbols
-from layered.errors import LayeredError
+from layered.entropy.coder import MAX_SYMBOL, SerialDecoder, Tables, decode_symbols, encode_symbols
+from layered.errors import CorruptStream, LayeredError
 from layered.rounding import Rounding
 
 __all__ = [
-    "Symbols", "code_bottleneck", "code_gaussian", "gaussian_indexes", "read_bottleneck", "read_gaussian",
-    "write_bottleneck", "write_gaussian",
+    "SlicedGaussians", "Symbols", "code_bottleneck", "code_gaussian", "gaussian_indexes", "read_bottleneck",
+    "read_gaussian", "write_bottleneck", "write_gaussian",
 ]  # fmt: skip
 
 
@@ -92,6 +92,42 @@ def read_gaussian(
     values = decode_symbols(data, gaussian_indexes(model, scales), Tables.of(model))
     y_hat = torch.from_numpy(values.reshape(means.shape)).to(means.device, means.dtype) + means
     return y_hat, Symbols(data, values)
+
+
+class SlicedGaussians:
+    """Reads a string of `write_gaussian` slice after slice, where a slice's scales and means depend on those before.
+
+    count: of all symbols together, at least three.  What comes out may be nonsense until `finish` has returned.
+    Raises CorruptStream.
+    """
+
+    def __init__(self, model: GaussianConditional, data: bytes, count: int) -> None:
+        self._model, self._data, self._tables = model, data, Tables.of(model)
+        self._decoder = SerialDecoder(data, count)
+        self._fewest = self._tables.fewest_bits()
+        self._room = 8.0 * len(data)
+        self._found: list[NDArray[np.int32]] = []
+        self._indexes: list[NDArray[np.int32]] = []
+
+    def next(self, scales: Tensor, means: Tensor) -> Tensor:
+        """The next slice of quantised y, of the shape of `means` [1, C, h, w].  Raises CorruptStream."""
+        rows = gaussian_indexes(self._model, scales)
+        self._room -= float(self._fewest[rows].sum())
+        if self._room < 0:  # a forged size is told before all of it is decoded
+            raise CorruptStream(f"{len(self._data)} bytes of entropy-coded data are fewer symbols than asked for")
+        values = self._decoder.take(rows, self._tables)
+        if int(np.abs(values.astype(np.int64)).max()) > MAX_SYMBOL:
+            raise CorruptStream("entropy-coded data hold a symbol beyond all that is ever coded")
+        self._found.append(values)
+        self._indexes.append(rows)
+        return torch.from_numpy(values.reshape(means.shape)).to(means.device, means.dtype) + means
+
+    def finish(self) -> Symbols:
+        """All symbols, after the last slice.  Raises CorruptStream unless their code is exactly the string."""
+        values = np.concatenate(self._found)
+        if encode_symbols(values, np.concatenate(self._indexes), self._tables) != self._data:
+            raise CorruptStream(f"entropy-coded data of {values.size} symbols is damaged, or has other tables")
+        return Symbols(self._data, values)
 
 
 def _full_precision(latents: Tensor) -> torch.autocast:
