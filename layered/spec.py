@@ -121,7 +121,7 @@ class MeiSpec(Strict):
 class CodecSpec(Strict):
     """A base layer, optional enhancement above it, and the trained lambdas.
 
-    base: a TransformSpec, or the name of a CompressAI zoo model (see layered.base.zoo), which brings its
+    base: a TransformSpec, or the name of a published model (see layered.base.zoo and stf), which brings its
     weights and its lambda along; a built codec's own specification never holds such a name.
     """
 
@@ -178,7 +178,7 @@ def build(spec: CodecSpec | Mapping[str, Any]) -> LayeredCodec:
             raise OptionError(f"codec specification: {faults(error)}") from None
     if isinstance(spec.base, str):
         base, concrete, lam = load_zoo(spec.base)
-        spec = spec.model_copy(update={"base": TransformSpec(**concrete), "lambdas": (lam,)})
+        spec = spec.model_copy(update={"base": _by_name(concrete, _SPECS, TransformSpec), "lambdas": (lam,)})
     else:
         base = _layer(spec.base, spec.lambdas)
     return LayeredCodec(spec, base, _enhancement(spec, base))

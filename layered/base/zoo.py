@@ -18,6 +18,8 @@ from torch import Tensor
 
 from layered.base.factorized import Factorized
 from layered.base.mean_scale import MeanScale
+from layered.base.published import read_checkpoint
+from layered.base.stf import is_stf_name, load_stf
 from layered.base.transforms import load_resized, rebuild_tables
 from layered.errors import OptionError
 from layered.layer import Layer
@@ -64,15 +66,17 @@ class ZooName:
 
 
 def is_zoo_name(name: str) -> bool:
-    """Whether `name` speaks of CompressAI's zoo."""
-    return name.startswith(_PREFIX)
+    """Whether `name` speaks of a published checkpoint: of CompressAI's zoo, or of `layered.base.stf`."""
+    return name.startswith(_PREFIX) or is_stf_name(name)
 
 
 def load_zoo(name: str) -> tuple[Layer, dict[str, Any], float]:
-    """The base layer, its specification (name, N, M) and its lambda.
+    """The base layer, its specification (its name and options) and its lambda.
 
     Raises OptionError if the checkpoint is not at hand, or is not what its name says.
     """
+    if is_stf_name(name):
+        return load_stf(name)
     wanted = ZooName.parse(name)
     state = _checkpoint(wanted, name)
     kind, layer_type = _LAYERS[wanted.architecture]
@@ -88,9 +92,7 @@ def load_zoo(name: str) -> tuple[Layer, dict[str, Any], float]:
 
 
 def _checkpoint(wanted: ZooName, name: str) -> dict[str, Tensor]:
-    from compressai.models.utils import remap_old_keys
     from compressai.zoo.image import model_urls
-    from compressai.zoo.pretrained import load_pretrained
 
     url = model_urls[wanted.architecture]["mse"][wanted.quality]
     filename = Path(urlparse(url).path).name
@@ -106,12 +108,7 @@ def _checkpoint(wanted: ZooName, name: str) -> dict[str, Tensor]:
             raise OptionError(f"{name}: the download failed ({error})") from None
     if path.name == filename and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(_hash_of(filename)):
         raise OptionError(f"{name}: {path} is damaged: its SHA-256 does not begin with {_hash_of(filename)}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise OptionError(f"{name}: {path} is not a checkpoint ({type(error).__name__})") from None
-    renamed: dict[str, Tensor] = remap_old_keys("entropy_bottleneck", load_pretrained(state.get("state_dict", state)))
-    return renamed
+    return read_checkpoint(path, name)
 
 
 def _hash_of(filename: str) -> str:

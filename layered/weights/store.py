@@ -82,7 +82,7 @@ def save_codec(
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> LayeredCodec:
-    """The codec in the weights file `name`, in the bundled one of that name, or of CompressAI's zoo; ready to code.
+    """The codec in the weights file `name`, in the bundled one of that name, or published; ready to code.
 
     Raises OptionError if there is no such file or it is not one of ours.
     """
