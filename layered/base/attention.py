@@ -73,7 +73,8 @@ class ShiftedWindows(nn.Module):
         down, across = filled.shape[-2] // self.window, filled.shape[-1] // self.window
         joined = seen.view(batch, down, across, self.window, self.window, -1).permute(0, 5, 1, 3, 2, 4)
         joined = joined.reshape(filled.shape).roll((shift, shift), (2, 3))
-        return x + joined[..., :height, :width]
+        result: Tensor = x + joined[..., :height, :width]
+        return result
 
     def _cut(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, windows, positions, C]."""

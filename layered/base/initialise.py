@@ -62,10 +62,11 @@ def _wavelet(layer: TransformLayer, crops: Tensor, generator: torch.Generator, c
     signal = pad_to_stride(crops)
     mix = luma_chroma().to(signal)
     stage = 0
-    for conv in analysis:
-        if not isinstance(conv, nn.Conv2d):
-            signal = conv(signal)
+    for module in analysis:
+        if not isinstance(module, nn.Conv2d):
+            signal = module(signal)
             continue
+        conv: Any = module
         kernels = _packet(conv.in_channels, mix)
         centred = signal - centre if stage == 0 else signal
         variance = nn.functional.conv2d(centred, kernels, stride=2, padding=2).square().mean(dim=(0, 2, 3))

@@ -44,7 +44,8 @@ class Wacnn(TransformLayer):
     Latents: y [B, M, ceil(H/16), ceil(W/16)] and z [B, hyper[4], ceil(H/64), ceil(W/64)].  Quantised y is what the
     synthesis sees: integer plus mean plus the predicted rounding error, 0.5 tanh(.), of Minnen and Singh (ICIP 2020).
     By default the paper's network of 75,235,779 parameters, except that pictures are padded to multiples of 16, not
-    64, and what is filled up further takes no part in the attention.  Raises OptionError.
+    64, and what is filled up further takes no part in the attention.  On a CPU pictures are the same on any number of
+    threads where N and M are multiples of 16; of other widths oneDNN and MKL add up otherwise.  Raises OptionError.
     """
 
     h_a: nn.Sequential

@@ -35,7 +35,8 @@ def defined(module: ShiftedWindows, x: Tensor) -> Tensor:
                 keys, values = (torch.stack([t[m, n, part] for m, n in seen]) for t in (k, v))
                 scores = keys @ q[i, j, part] / size**0.5 + attn.relative_position_bias_table[index, head]
                 mixed[i, j, part] = scores.softmax(0) @ values
-    return x + attn.proj(mixed).permute(2, 0, 1)
+    result: Tensor = x + attn.proj(mixed).permute(2, 0, 1)
+    return result
 
 
 @pytest.mark.parametrize("size", [(8, 12), (4, 4), (1, 1), (3, 6), (5, 9)])

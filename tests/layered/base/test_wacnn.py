@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from layered.entropy.payload import join_strings, split_strings
 from layered.entropy.prior import Symbols
 from layered.errors import CorruptStream, OptionError
 from layered.layer import Context, Latents, in_double
-from layered.rounding import Hard, Mixed
+from layered.rounding import Hard, Noise
 from layered.spec import CodecSpec, build
 from tests.conftest import make_codec, smooth_picture
 
-TINY = {"name": "wacnn", "N": 12, "M": 20, "slices": 5, "support": 2, "hyper": (16, 14, 12, 10, 8), "context": (12, 8),
+TINY = {"name": "wacnn", "N": 16, "M": 32, "slices": 4, "support": 2, "hyper": (16, 14, 12, 10, 8), "context": (12, 8),
         "heads": 2, "windows": (8, 4)}  # fmt: skip
 
 
@@ -35,9 +36,9 @@ def codec() -> LayeredCodec:
     made = make_codec(CodecSpec.model_validate({"base": TINY, "lambdas": (0.0018, 0.0067, 0.025)}))
     assert isinstance(made.base, Wacnn)
     for net in (*made.base.cc_mean_transforms, *made.base.cc_scale_transforms, *made.base.lrp_transforms):
-        net[-1].weight *= 10  # type: ignore[index,operator,union-attr]
+        net[-1].weight *= 10
     for block in (made.base.g_a[4], made.base.g_a[8], made.base.g_s[0], made.base.g_s[5]):
-        block.conv_b[-1].bias.zero_()  # type: ignore[index,operator,union-attr]
+        block.conv_b[-1].bias.zero_()  # type: ignore[index,union-attr]
     return made
 
 
@@ -104,25 +105,22 @@ def test_latents_alone_are_written_as_those_with_their_gaussians(codec: LayeredC
 
 @torch.inference_mode()
 def test_integers_are_found_again_where_the_predicted_rounding_error_is_at_its_limit(codec: LayeredCodec) -> None:
-    layer = build(codec.spec).base
-    assert isinstance(layer, Wacnn)
-    layer.load_state_dict(codec.base.state_dict(), strict=False)
-    layer.gaussian_conditional, layer.entropy_bottleneck = (
-        codec.base.gaussian_conditional, codec.base.entropy_bottleneck)  # fmt: skip
+    layer = deepcopy(base_of(codec))
     for net in layer.lrp_transforms:
-        net[-1].bias.copy_(torch.tensor([1e4, -1e4, 1e4, -1e4]))  # type: ignore[index,operator,union-attr]
+        net[-1].bias.copy_(torch.tensor([1e4, -1e4] * 4))  # type: ignore[index]
     latents, _, context = coded(layer, 48, 48)
     data = layer.write(latents, context)
     assert layer.write(layer.read(data, context), context) == data
+    assert float((latents.parts[0] - latents.gaussians[1]).frac().abs().min()) > 0.49
 
 
-@pytest.mark.parametrize("size", [(33, 65), (130, 200)])
+@pytest.mark.parametrize("size", [(33, 65), (100, 70)])
 @torch.inference_mode()
-def test_symbols_and_pictures_are_the_same_on_one_thread_and_on_more(
+def test_symbols_and_pictures_are_the_same_on_one_thread_and_on_two(
     codec: LayeredCodec, size: tuple[int, int], threads: None
 ) -> None:
     found = []
-    for count in (1, 2, 3):
+    for count in (1, 2):
         torch.set_num_threads(count)
         latents, _, context = coded(base_of(codec), *size)
         found.append((codec.base.write(latents, context), codec.base.synthesise(latents, context)))
@@ -130,15 +128,16 @@ def test_symbols_and_pictures_are_the_same_on_one_thread_and_on_more(
 
 
 @torch.inference_mode()
-def test_ideal_bits_are_the_real_ones_within_two_percent(codec: LayeredCodec) -> None:
-    latents, bits, context = coded(base_of(codec), 128, 128)
-    assert bits == pytest.approx(8 * len(codec.base.write(latents, context)), rel=0.02, abs=300)
+def test_ideal_bits_are_the_real_ones_within_two_percent() -> None:
+    layer = base_of(make_codec(CodecSpec.model_validate({"base": TINY, "lambdas": (0.0067,)})))
+    latents, bits, context = coded(layer, 128, 128, 1.0)
+    assert bits == pytest.approx(8 * len(layer.write(latents, context)), rel=0.02, abs=300)
 
 
 @torch.inference_mode()
 def test_a_slice_changes_the_scales_of_those_that_see_it(codec: LayeredCodec) -> None:
     layer, width = base_of(codec), base_of(codec).width
-    latents, _, context = coded(layer, 64, 64)
+    latents, _, _ = coded(layer, 64, 64)
     y, z = latents.parts
     _, own = layer_gaussians(layer, y, z)
     for changed, seen in ((0, True), (1, True), (2, False)):
@@ -178,14 +177,19 @@ def test_damaged_payloads_raise(codec: LayeredCodec) -> None:
 def test_a_string_too_short_for_its_size_is_told_before_all_slices_are_decoded(
     codec: LayeredCodec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layer, context = base_of(codec), Context(400, 400, 2.0)
-    large, _, _ = coded(layer, 400, 400)
+    layer, context = base_of(codec), Context(256, 256, 2.0)
+    large, _, _ = coded(layer, 256, 256)
     _, (z, y) = split_strings(layer.write(large, context), 2)
     nothing = np.zeros(0, np.int32)
     forged = join_strings((Symbols(z, nothing), Symbols(y[:8], nothing)), context)
     asked: list[int] = []
     gaussians = layer._gaussians
-    monkeypatch.setattr(layer, "_gaussians", lambda k, *rest, **more: asked.append(k) or gaussians(k, *rest, **more))
+
+    def noted(k: int, *rest: Any, **more: Any) -> Any:
+        asked.append(k)
+        return gaussians(k, *rest, **more)
+
+    monkeypatch.setattr(layer, "_gaussians", noted)
     with pytest.raises(CorruptStream, match="fewer symbols"):
         layer.read(forged, context)
     assert len(asked) < layer.slices
@@ -194,7 +198,7 @@ def test_a_string_too_short_for_its_size_is_told_before_all_slices_are_decoded(
 def test_a_training_step_gives_finite_gradients_to_all_parameters(codec: LayeredCodec) -> None:
     layer = build(codec.spec).base
     context = Context(64, 64, 1.5)
-    made = layer.code(layer.analyse(picture(64, 64), context), context, Mixed(torch.Generator().manual_seed(0)))
+    made = layer.code(layer.analyse(picture(64, 64), context), context, Noise(torch.Generator().manual_seed(0)))
     (made.bits.sum() + layer.synthesise(made.latents, context).square().sum()).backward()
     for name, parameter in layer.named_parameters():
         if not name.endswith("quantiles"):
@@ -214,19 +218,19 @@ def test_a_higher_quality_takes_more_bits_for_a_better_picture(codec: LayeredCod
 @torch.inference_mode()
 def test_attention_blocks_closed_by_the_wavelet_start_are_near_the_identity() -> None:
     layer = base_of(make_codec(CodecSpec.model_validate({"base": TINY})))
-    x = torch.randn(1, 12, 20, 28)
+    x = torch.randn(1, 16, 20, 28)
     assert float((layer.g_s[5](x) - x).square().mean()) < 1e-3
 
 
 def test_one_lambda_has_no_gains_and_wrong_widths_are_told() -> None:
     assert not [name for name in build({"base": TINY}).state_dict() if "gains" in name]
-    for wrong, word in (({"slices": 3}, "do not divide"), ({"heads": 5}, "heads"), ({"N": 13}, "heads")):
+    for wrong, word in (({"slices": 5}, "do not divide"), ({"heads": 3}, "heads"), ({"N": 15}, "heads")):
         with pytest.raises(OptionError, match=word):
             build({"base": TINY | wrong})
 
 
 def stf_state(layer: Wacnn) -> dict[str, Tensor]:
-    """What the authors' training is thought to leave: older names of the entropy model, a computed buffer, no tables."""
+    """What the authors' training is thought to leave: older names, a computed buffer, no tables."""
     state = {}
     for key, value in layer.state_dict().items():
         for new, old in ((".matrices.", "._matrix"), (".biases.", "._bias"), (".factors.", "._factor")):
@@ -270,9 +274,9 @@ def test_checkpoints_that_are_none_are_told(codec: LayeredCodec, tmp_path: Path)
 @torch.inference_mode()
 def test_an_adapter_at_a_site_acts_between_the_product_and_the_sum(codec: LayeredCodec) -> None:
     block: Any = base_of(codec).g_s[5]
-    x = torch.randn(1, 12, 8, 12).double()
+    x = torch.randn(1, 16, 8, 12).double()
     without = in_double(block, x)
-    block.site.weight = torch.eye(12)
+    block.site.weight = torch.eye(16)
     try:
         assert torch.allclose(in_double(block, x) - x, 2 * (without - x))
     finally:
