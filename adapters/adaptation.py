@@ -150,9 +150,10 @@ class PerImage:
         together = self._together(codec, originals, qualities, guide, generator, half) if self.method.stack else None
 
         def choose(k: int, context: Context) -> Adapted:
-            if together is not None:
-                return Adapted(together[k])
             layer = codec.layer(k)
+            if together is not None:
+                latents = shifted(layer.analyse(originals[k], context), together[k])
+                return Adapted(self._again(latents) if k == count - 1 else latents)
             if k not in wanted:
                 return Adapted(layer.analyse(originals[k], context))
             cost = Cost(self._lam(codec, k, qualities[k]), settings.distortion)

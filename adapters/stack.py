@@ -16,9 +16,12 @@ from adapters.schedule import Schedule
 from layered.codec import LayeredCodec, as_decoded
 from layered.guide import Guide
 from layered.layer import Context, Latents
-from layered.rounding import Hard, Rounding
+from layered.rounding import Hard, Rounding, StraightThrough
 
-__all__ = ["refine_stack"]
+__all__ = ["refine_stack", "shifted"]
+
+_SLOWER = 0.5
+"""Of the learning rate, from each layer to the one below it: what is above has to follow."""
 
 
 def refine_stack(
@@ -32,22 +35,23 @@ def refine_stack(
     half: bool = False,
     tell: Tell | None = None,
 ) -> list[Latents]:
-    """Latents of each layer, before rounding, with the lowest hard-rounded cost of the whole that was met.
+    """For each layer what is to be added to the encoder's latents, for the lowest hard-rounded cost of the whole.
 
     originals: [1, 3, H_k, W_k], base first.  costs: of each layer, of its own pixels; the whole is their sum, weighted
-    by pixels, so that all bits count alike, and a layer counts by its lambda: one of 0 leaves its picture out.
-    Between layers pictures are rounded to 8 bits as a decoder's, and gradients pass through that.
+    by pixels, so that all bits count alike, and a layer counts by its lambda: one of 0 leaves its picture out.  Sums
+    rather than latents are found, so that while a layer moves those above it are encoded anew.  Between layers pictures
+    are hard-rounded as a decoder's, and gradients pass straight through that.
     """
     began, walk = time.monotonic(), _Walk(codec, originals, qualities, costs, guide)
     with frozen(codec):
-        first = walk.encoded()
+        first = walk.unmoved()
         best = Best(_joined(first), walk.cost(first, Hard(exact=False)))
-        held, free = [], []
+        held, groups = [], []
         for k, latents in enumerate(first):
             copies, moving = leaves(codec.layer(k), latents)
             held.append(copies)
-            free += moving
-        optimiser = optimiser_of((free, schedule.lr))
+            groups.append((moving, schedule.lr * _SLOWER ** (len(first) - 1 - k)))
+        optimiser = optimiser_of(*groups)
         idle = 0
         for step in range(schedule.steps):
             if schedule.seconds is not None and time.monotonic() - began > schedule.seconds:
@@ -66,6 +70,11 @@ def refine_stack(
     return _split(best.parts, [len(latents.parts) for latents in first])
 
 
+def shifted(latents: Latents, by: Latents) -> Latents:
+    """The sum of latents, part by part."""
+    return Latents(tuple(a + b for a, b in zip(latents.parts, by.parts, strict=True)))
+
+
 class _Walk:
     """From the base up, as a decoder goes."""
 
@@ -81,34 +90,44 @@ class _Walk:
             self._contexts.append(Context(height, width, quality, guide=told))
 
     @torch.no_grad()
-    def encoded(self) -> list[Latents]:
-        """The encoder's latents of each layer, above hard-rounded ones."""
+    def unmoved(self) -> list[Latents]:
+        """Zeros of the shapes of all layers' latents."""
         found: list[Latents] = []
         lower = carried = None
         for k, original in enumerate(self.originals):
             layer, context = self.codec.layer(k), self._context(k, lower, carried)
-            found.append(layer.analyse(original, context))
-            coded = layer.code(found[-1], context, Hard(exact=False))
+            latents = layer.analyse(original, context)
+            found.append(Latents(tuple(torch.zeros_like(part) for part in latents.parts)))
+            coded = layer.code(latents, context, Hard(exact=False))
             lower, carried = as_decoded(layer.synthesise(coded.latents, context)), layer.carry(coded.latents, context)
         return found
 
-    def cost(self, latents: Sequence[Latents], rounding: Rounding, half: bool = False) -> Tensor:
+    def cost(self, shifts: Sequence[Latents], rounding: Rounding, half: bool = False) -> Tensor:
         """Bits per pixel of the top layer, and distortions, [1]."""
         whole = self.originals[0].new_zeros(1)
         pixels = self.originals[-1].shape[-2] * self.originals[-1].shape[-1]
         lower = carried = None
-        for k, (given, original, cost) in enumerate(zip(latents, self.originals, self.costs, strict=True)):
+        for k, (by, original, cost) in enumerate(zip(shifts, self.originals, self.costs, strict=True)):
             layer, context = self.codec.layer(k), self._context(k, lower, carried)
-            coded = layer.code(given, context, rounding)
+            latents = shifted(layer.analyse(original, context), by)
+            coded = layer.code(latents, context, rounding)
             with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
                 picture = layer.synthesise(coded.latents, context).float()
             share = original.shape[-2] * original.shape[-1] / pixels
+            whole = whole + share * cost.of(coded.bits, as_decoded(picture), original)
+            if k < len(self.originals) - 1 and not isinstance(rounding, Hard):
+                coded = layer.code(latents, context, StraightThrough())
+                with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
+                    picture = layer.synthesise(coded.latents, context).float()
             lower, carried = as_decoded(picture), layer.carry(coded.latents, context)
-            whole = whole + share * cost.of(coded.bits, lower, original)
         return whole
 
     def _context(self, k: int, lower: Tensor | None, carried: Tensor | None) -> Context:
         return replace(self._contexts[k], lower=lower, carried=carried, _made={})
+
+
+def shifted(latents: Latents, by: Latents) -> Latents:
+    return Latents(tuple(a + b for a, b in zip(latents.parts, by.parts, strict=True)))
 
 
 def _joined(stack: Sequence[Latents]) -> Latents:
