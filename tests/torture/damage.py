@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 from typing import Literal
 from unittest import mock
 
@@ -15,13 +15,16 @@ import torch
 from adapters.section import adapted_layer, pack
 from layered import stream
 from layered.codec import LIMITS, LayeredCodec
-from layered.errors import LayeredError, OptionError
+from layered.entropy import payload as payloads
+from layered.entropy.prior import Symbols
+from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.layer import Context, Latents, Layer
 from tests.adapters.kit import drawn
 from tests.torture.kit import HEAD, Bad, File, Kit, Part, varint
 
 __all__ = ["KINDS", "streams_of"]
 
+SEALED = 150  # payloads of a layer that are tried, as each is decoded to be made
 SIZES = {entry.name: entry.size for entry in (*stream.PREAMBLE, *stream.HEADER)}
 CHUNK_SIZES = {entry.name: entry.size for entry in stream.CHUNK}
 
@@ -165,6 +168,54 @@ def _damaged(kit: Kit, payload: bytes, foreign: Sequence[bytes]) -> Iterator[byt
         yield payload[:4] + size + payload[7:]
 
 
+def strings(kit: Kit) -> Iterator[Bad]:
+    """The strings inside a payload swapped, left out, repeated, from another file, and their lengths at extremes."""
+    for n, (file, other) in enumerate(zip(kit.files, kit.others, strict=True)):
+        for k, (part, foreign) in enumerate(zip(file.chunks, other.chunks, strict=True)):
+            count = len(kit.codec.layer(k).strings)
+            seal, own = part["data"][:4], payloads.split_strings(part["data"], count)[1]
+            theirs = payloads.split_strings(foreign["data"], count)[1]
+            made = [list(order) for order in permutations(own)]
+            for at, piece in enumerate(own):
+                news = (b"", b"\0", piece + piece, piece + bytes(1), piece[::-1], theirs[at], *own)
+                made += [[*own[:at], new, *own[at + 1 :]] for new in news]
+            for pieces in made:
+                yield Bad("", n, file.put_payload(k, seal + _joined(pieces)), "repaired")
+            for at in range(4, 4 + 3 * (count - 1), 3):
+                for size in extremes(3, part["data"][at : at + 3], len(part["data"]) - at, LIMITS.payload_base):
+                    yield Bad("", n, file.put_payload(k, part["data"][:at] + size + part["data"][at + 3 :]), "repaired")
+
+
+def _joined(pieces: Sequence[bytes]) -> bytes:
+    return b"".join(len(piece).to_bytes(3, "little") for piece in pieces[:-1]) + b"".join(pieces)
+
+
+def resealed(kit: Kit) -> Iterator[Bad]:
+    """Payload damage that still decodes, with the checksum of its symbols right as well: arithmetic codes do."""
+    for n, file in enumerate(kit.files):
+        for k, (context, _) in enumerate(_readings(kit.codec, file.data)):
+            made = list(_damaged(kit, file.chunks[k]["data"], ()))
+            for payload in kit.rng.sample(made, min(SEALED, len(made))):
+                seal = _seal(kit.codec.layer(k), payload, context)
+                if seal and seal + payload[4:] != file.chunks[k]["data"]:
+                    changed = {**file.chunks[k], "payload": varint(len(payload)), "data": seal + payload[4:]}
+                    yield Bad("", n, file.put(chunks=(*file.chunks[:k], changed)), "forged")
+
+
+def _seal(layer: Layer, payload: bytes, context: Context) -> bytes:
+    """The checksum that a decoder finds of what it reads; nothing where it finds that this cannot be read."""
+    found: list[int] = []
+    checksum = payloads._checksum
+
+    def watched(symbols: Sequence[Symbols], context: Context) -> int:
+        found.append(checksum(symbols, context))
+        return found[-1]
+
+    with suppress(CorruptStream), mock.patch.object(payloads, "_checksum", watched):
+        layer.read(payload, context)
+    return found[0].to_bytes(4, "little") if found else b""
+
+
 def trailing(kit: Kit) -> Iterator[Bad]:
     """Bytes behind the last layer."""
     for n, file in enumerate(kit.files):
@@ -243,7 +294,9 @@ def _readings(codec: LayeredCodec, data: bytes) -> list[tuple[Context, Latents]]
 
         return mock.patch.object(layer, "read", reading)
 
-    with watched(codec.layer(0)), watched(codec.layer(1)):
+    with ExitStack() as watching:
+        for layer in (codec.base, *codec.uppers):
+            watching.enter_context(watched(layer))
         codec.decode(data)
     return found
 
@@ -259,6 +312,8 @@ KINDS: dict[str, Callable[[Kit], Iterator[Bad]]] = {
     "chunks rearranged": partial(rearranged, rule="plain"),
     "chunks rearranged*": partial(rearranged, rule="repaired"),
     "payload damage*": damaged_payloads,
+    "strings of payloads*": strings,
+    "payload damage, sealed*": resealed,
     "trailing bytes": trailing,
     "random bytes": noise,
     "exact flag*": exact_flags,
