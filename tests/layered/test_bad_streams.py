@@ -57,7 +57,7 @@ def maps() -> Kit:
         return Kit.of(codec.requires_grad_(False).eval())
 
 
-@pytest.mark.parametrize("kind", ["fields*", "payload damage*", "strings of payloads*", SEALED])
+@pytest.mark.parametrize("kind", ["fields*", "payload damage*", "strings of payloads*", SEALED, "forged adapters"])
 def test_bad_streams_of_label_maps_raise_or_give_pictures_that_are_right(
     maps: Kit, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

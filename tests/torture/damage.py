@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import permutations, product
 from typing import Literal
 from unittest import mock
 
-import torch
-
-from adapters.section import adapted_layer, pack
 from layered import stream
-from layered.codec import LIMITS, LayeredCodec
+from layered.codec import LIMITS
 from layered.entropy import payload as payloads
 from layered.entropy.prior import Symbols
-from layered.errors import CorruptStream, LayeredError, OptionError
-from layered.layer import Context, Latents, Layer
-from tests.adapters.kit import drawn
+from layered.errors import CorruptStream
+from layered.layer import Context, Layer
+from tests.torture.forging import forged_adapters, forgeries, readings
 from tests.torture.kit import HEAD, Bad, File, Kit, Part, varint
 
 __all__ = ["KINDS", "streams_of"]
@@ -193,7 +190,7 @@ def _joined(pieces: Sequence[bytes]) -> bytes:
 def resealed(kit: Kit) -> Iterator[Bad]:
     """Payload damage that still decodes, with the checksum of its symbols right as well: arithmetic codes do."""
     for n, file in enumerate(kit.files):
-        for k, (context, _) in enumerate(_readings(kit.codec, file.data)):
+        for k, (context, _) in enumerate(readings(kit.codec, file.data)):
             made = list(_damaged(kit, file.chunks[k]["data"], ()))
             for payload in kit.rng.sample(made, min(SEALED, len(made))):
                 seal = _seal(kit.codec.layer(k), payload, context)
@@ -243,62 +240,6 @@ def exact_flags(kit: Kit) -> Iterator[Bad]:
         head = {**file.head, "flags": bytes([file.head["flags"][0] ^ stream.EXACT])}
         for count in range(1, len(file.chunks) + 1):
             yield Bad("", n, file.put(head, file.chunks[:count]), "exact")
-
-
-def forgeries(kit: Kit) -> Iterator[Bad]:
-    """Any symbols from zeros to the coder's largest, in each layer, coded as the encoder would."""
-    for n, file in enumerate(kit.files):
-        for k, (context, latents) in enumerate(_readings(kit.codec, file.data)):
-            for size, part, spike in product((0, 1, 30, 10**3, 10**5, 2**26), range(len(latents.parts)), (0, 1)):
-                wild = list(latents.parts)
-                noise = torch.tensor([kit.rng.uniform(-size, size) for _ in range(wild[part].numel())])
-                noise[1:] *= 1 - spike
-                wild[part] = noise.view_as(wild[part]).to(wild[part].dtype)
-                try:
-                    payload = kit.codec.layer(k).write(Latents(tuple(wild)), context)
-                except OptionError:  # the prior's means moved so far that the symbols are too large to code
-                    continue
-                changed = {**file.chunks[k], "payload": varint(len(payload)), "data": payload}
-                yield Bad("", n, file.put(chunks=(*file.chunks[:k], changed)), "forged")
-        yield Bad("", n, file.put_payload(0, kit.others[n].chunks[0]["data"]), "forged")
-
-
-def forged_adapters(kit: Kit) -> Iterator[Bad]:
-    """Adapter weights of any size for each layer, and its symbols coded as an encoder would that has these weights."""
-    for n, file in enumerate(kit.files):
-        for k, (context, latents) in enumerate(_readings(kit.codec, file.data)):
-            layer = kit.codec.layer(k)
-            for size, kind in product((0.01, 1.0, 10**3), ("bias", "channel")):
-                try:
-                    section, _ = pack(layer, kind, "linear8", 0, drawn(layer, kind, size, seed=n))
-                    sealed = context.sealed(zlib.crc32(section, context.seal))
-                    payload = adapted_layer(layer, section).write(latents, sealed)
-                except LayeredError:
-                    continue
-                flags = bytes([file.chunks[k]["flags"][0] | stream.ADAPTER])
-                lengths = {"payload": varint(len(payload)), "adapter": varint(len(section))}
-                changed = {**file.chunks[k], "flags": flags, **lengths, "weights": section, "data": payload}
-                yield Bad("", n, file.put(chunks=(*file.chunks[:k], changed)), "forged")
-
-
-def _readings(codec: LayeredCodec, data: bytes) -> list[tuple[Context, Latents]]:
-    """Each layer's context and latents, as the decoder had them."""
-    found: list[tuple[Context, Latents]] = []
-
-    def watched(layer: Layer) -> AbstractContextManager[object]:
-        read = layer.read
-
-        def reading(payload: bytes, context: Context) -> Latents:
-            found.append((context, read(payload, context)))
-            return found[-1][1]
-
-        return mock.patch.object(layer, "read", reading)
-
-    with ExitStack() as watching:
-        for layer in (codec.base, *codec.uppers):
-            watching.enter_context(watched(layer))
-        codec.decode(data)
-    return found
 
 
 KINDS: dict[str, Callable[[Kit], Iterator[Bad]]] = {
