@@ -177,6 +177,13 @@ class Recipe(Strict):
     def _name_alone(cls, value: Any) -> Any:
         return {"source": value} if isinstance(value, str) else value
 
+    @field_validator("scores", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("a list is needed, such as [gradient]; leave the key out, or give [], for none")
+        return value
+
     @field_validator("scales", mode="before")
     @classmethod
     def _ladders(cls, value: Any) -> Any:

@@ -41,6 +41,8 @@ NOTES: Mapping[str, str] = {
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _TAKES: Mapping[str, tuple[str, ...]] = {"gradient": (), "lpips": ("path", "heads")}
+_COLUMNS = ("codec", "quality", "images", "bpp", "bytes", "times its rate", "psnr", "psnr db", "ms-ssim", "ms_ssim")
+"""Those of the tables in which scores stand, and of the others that tell of the same pictures, in lower case."""
 
 
 class ScoreSpec(Strict):
@@ -74,6 +76,8 @@ class ScoreSpec(Strict):
             raise ValueError(f"unknown score {self.name!r}{hint(self.name, NOTES)} {known}")
         if not self.label or not self.label.isprintable():
             raise ValueError(f"{self.label!r} is not one line of text")
+        if self.label.lower() in _COLUMNS:
+            raise ValueError(f"{self.label!r} is a column of the tables already; give the score another `label:`")
         takes = ("options",) if own else _TAKES[self.name]
         for key in ("path", "heads", "options"):
             if getattr(self, key) and key not in takes:

@@ -83,12 +83,14 @@ class Layer(nn.Module, ABC):
     lambdas: the trade-offs (lambda * 255^2 * MSE + bpp, MSE on [0, 1]) that the layer was trained at, in
     increasing order; quality 1 is the first, quality len(lambdas) the last, real numbers between.
     selective: whether it codes only what a guide says is to be kept.  continuous: how many of its latents' parts are
-    rounded, and so may be optimised; all by default.
+    rounded, and so may be optimised; all by default.  strings: what is in each of the strings of
+    `layered.entropy.payload` that `write` joins, in their order, for people; of a payload of its own kind nothing.
     """
 
     lambdas: tuple[float, ...]
     selective = False
     continuous: int | None = None
+    strings: tuple[str, ...] = ()
 
     @property
     def quality_range(self) -> tuple[float, float]:

@@ -26,6 +26,8 @@ class Factorized(FactorizedPrior, TransformLayer):
     Latents: y [B, M, ceil(H/16), ceil(W/16)].
     """
 
+    strings = ("latents",)
+
     def __init__(self, N: int, M: int, lambdas: Sequence[float] = (0.0067,)) -> None:
         super().__init__(N=N, M=M)
         make_steady(self)

@@ -18,6 +18,7 @@ __all__ = ["FiniteLayer"]
 class FiniteLayer(Layer):
     """A layer of one latent tensor [B, C, ceil(H/stride), ceil(W/stride)] whose values are `centres`."""
 
+    strings: tuple[str, ...] = ("codes",)
     stride: int
     centres: Centres
     entropy_model: SymbolModel

@@ -43,6 +43,7 @@ class MeanScale(MeanScaleHyperprior, TransformLayer):
     y [B, M, ceil(H/16), ceil(W/16)] and z [B, N, ceil(H/64), ceil(W/64)].
     """
 
+    strings = ("hyper-latents", "latents")
     h_a: nn.Sequential
     h_s: nn.Sequential
 

@@ -45,6 +45,7 @@ class Sc(FiniteLayer):
     stride = 8
     selective = True
     continuous = 1
+    strings = ("label map", "heatmap", "codes")
 
     def __init__(
         self,

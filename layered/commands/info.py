@@ -1,4 +1,4 @@
-"""`layered info`: what a stream holds, without loading a model."""
+"""`layered info`: what a stream holds, without loading a model unless asked what its payloads are made of."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layered.commands.batch import PIPE, naming, read_input
+from layered.errors import OptionError
 
 if TYPE_CHECKING:
+    from layered.parts import Part
     from layered.stream import Stream
 
 __all__ = ["describe", "info"]
@@ -23,22 +25,40 @@ def info(
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Describe what is whole of a damaged one.")
     ] = False,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="What the bytes of each layer are spent on; loads the weights.")
+    ] = False,
+    weights: Annotated[
+        str | None, typer.Option(help="With --parts: the weights that wrote the stream, if they are not bundled.")
+    ] = None,
 ) -> None:
     """Say what a stream holds: sizes, qualities, bytes of each layer, and the weights it needs."""
     from layered.stream import parse
     from layered.weights import name_of
 
+    if weights is not None and not parts:
+        raise OptionError("--weights goes with --parts")
     data = read_input(source)
     name = "standard input" if source == PIPE else source
     with naming(name):
         stream = parse(data, strict=not lenient)
+        spent = _parts(stream, weights) if parts else ()
     facts = {
         "file": name,
         "file_bytes": len(data),
         "weights": name_of(stream.header.digest),
         **describe(stream),
     }
+    for layer, held in zip(facts["layers"], spent, strict=False):
+        layer["parts"] = {part.name: part.bytes for part in held}
     typer.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
+
+
+def _parts(stream: Stream, weights: str | None) -> tuple[tuple[Part, ...], ...]:
+    from layered.commands.model import named_codec, writer_of
+    from layered.parts import parts_of
+
+    return parts_of(stream, named_codec(weights, "cpu") if weights else writer_of(stream.header.digest, "cpu"))
 
 
 def describe(stream: Stream) -> dict[str, Any]:
@@ -89,6 +109,10 @@ def _text(facts: dict[str, Any]) -> str:
     rows = [COLUMNS] + [tuple(_cell(layer[column]) for column in COLUMNS) for layer in facts["layers"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+    for layer in facts["layers"]:
+        if "parts" in layer:
+            told = ", ".join(f"{name} {count}" for name, count in layer["parts"].items())
+            lines.append(f"bytes of layer {layer['layer']}: {told}")
     return "\n".join(lines)
 
 

@@ -72,7 +72,7 @@ class MeiEnhancement(Enhancement):
         self.upscaled = first
         coder.g_s[0] = deconv(first + channels, after)
         self.coder = coder
-        self.lambdas = coder.lambdas
+        self.lambdas, self.strings = coder.lambdas, coder.strings
         make_steady(self)
 
     @property

@@ -27,7 +27,7 @@ class ResidualEnhancement(Enhancement):
         super().__init__()
         self.predictor = predictor
         self.residual = residual
-        self.lambdas = residual.lambdas
+        self.lambdas, self.strings = residual.lambdas, residual.strings
 
     def predict(self, context: Context) -> Tensor:
         """The prediction [B, 3, H, W] that encoder and decoder share, made once a context."""

@@ -53,22 +53,26 @@ def decode_labels(data: bytes, height: int, width: int) -> Labels:
 
 
 class _Sides:
-    """What is known of the sides of all pixels: known[i][j][d] is the side from corner (i, j) in direction d."""
+    """What is known of the sides of all pixels: known[4 * corner + d] is the side from a corner in direction d.
+
+    Corner (i, j) is number i * columns + j.  Bytes, because lists of as many numbers take a hundred times the memory.
+    """
 
     def __init__(self, height: int, width: int) -> None:
         self.height, self.width = height, width
         outer = np.zeros((height + 1, width + 1, 4), np.int8)
         outer[0, :, [UP, RIGHT, LEFT]] = outer[height, :, [DOWN, RIGHT, LEFT]] = ABSENT
         outer[:, 0, [LEFT, UP, DOWN]] = outer[:, width, [RIGHT, UP, DOWN]] = ABSENT
-        self.known: list[list[list[int]]] = outer.tolist()
-        self._visited = np.zeros((height + 1, width + 1), bool).tolist()
+        self.columns = width + 1
+        self.known = bytearray(outer.tobytes())
+        self._visited = bytearray((height + 1) * (width + 1))
         self._moves = Mixer(5)
 
     def trace(self, coder: BitCoder, labels: Labels | None) -> None:
         """Code all boundaries, or find them where labels is None."""
         truth = None if labels is None else _truth(labels)
         numbers, more = Mixer(1), Mixer(1)
-        last, corners, columns = 0, (self.height + 1) * (self.width + 1), self.width + 1
+        last, corners = 0, len(self._visited)
         starts: Iterator[int] = iter(()) if truth is None else self._starts(truth)
         while True:
             start = next(starts, None)
@@ -76,29 +80,29 @@ class _Sides:
                 return
             gap = code_number(coder, numbers, 0 if start is None else start - last, "gap", corners - 1 - last)
             last += gap
-            self._follow(coder, divmod(last, columns), truth)
+            self._follow(coder, divmod(last, self.columns), truth)
 
     def _starts(self, truth: list[list[list[bool]]]) -> Iterator[int]:
         """The corners, numbered row by row, at which a boundary begins that none before has led to."""
         for i, row in enumerate(truth):
             for j, sides in enumerate(row):
-                if not self._visited[i][j] and any(sides):
-                    yield i * (self.width + 1) + j
+                if not self._visited[i * self.columns + j] and any(sides):
+                    yield i * self.columns + j
 
     def _follow(self, coder: BitCoder, corner: tuple[int, int], truth: list[list[list[bool]]] | None) -> None:
         """Everything that is connected with a corner, which is the first of it row by row."""
         i, j = corner
-        if self._visited[i][j]:
+        if self._visited[i * self.columns + j]:
             raise CorruptStream("a boundary of a label map begins where another has been")
         for direction in (UP, LEFT):
-            if self.known[i][j][direction] == UNKNOWN:
+            if self.known[4 * (i * self.columns + j) + direction] == UNKNOWN:
                 self._mark(i, j, direction, ABSENT)
         stack = [(i, j, RIGHT, 0)]
         while stack:
             i, j, direction, past = stack.pop()
-            if self._visited[i][j]:
+            if self._visited[i * self.columns + j]:
                 continue
-            self._visited[i][j] = True
+            self._visited[i * self.columns + j] = 1
             found = self._branches(coder, (i, j), direction, past, None if truth is None else truth[i][j])
             for turn in reversed(found):
                 ahead = (direction + turn) % 4
@@ -110,11 +114,12 @@ class _Sides:
     ) -> list[int]:
         """The turns that boundaries take at a corner and that were not known before."""
         i, j = corner
-        known = self.known[i][j]
+        start = 4 * (i * self.columns + j)
         inner = 0 < i < self.height and 0 < j < self.width
         found = []
         for turn in (*TURNS, 2):
             side = (direction + turn) % 4
+            known = self.known[start : start + 4]
             if known[side] != UNKNOWN:
                 continue
             present = known.count(PRESENT)
@@ -149,16 +154,17 @@ class _Sides:
 
     def _at(self, i: int, j: int, direction: int) -> int:
         if 0 <= i <= self.height and 0 <= j <= self.width:
-            return self.known[i][j][direction]
+            return self.known[4 * (i * self.columns + j) + direction]
         return ABSENT
 
     def _mark(self, i: int, j: int, direction: int, state: int) -> None:
-        self.known[i][j][direction] = state
-        self.known[i + STEP[direction][0]][j + STEP[direction][1]][(direction + 2) % 4] = state
+        di, dj = STEP[direction]
+        self.known[4 * (i * self.columns + j) + direction] = state
+        self.known[4 * ((i + di) * self.columns + j + dj) + (direction + 2) % 4] = state
 
     def regions(self) -> NDArray[np.int64]:
         """[H, W]: the number of each pixel's region, in the order of their first pixels row by row."""
-        state = np.array(self.known, np.int8) == PRESENT
+        state = np.frombuffer(self.known, np.int8).reshape(self.height + 1, self.columns, 4) == PRESENT
         beside, above = state[:-1, 1:-1, DOWN], state[1:-1, :-1, RIGHT]  # between columns, and between rows
         runs = np.zeros((self.height, self.width), np.int64)
         runs[:, 1:] = beside
@@ -172,8 +178,9 @@ class _Sides:
                 run = parent[run]
             return run
 
-        joined = np.unique(np.stack([runs[:-1][~above], runs[1:][~above]], 1), axis=0)
-        for upper, lower in joined.tolist():
+        joined = np.unique(runs[:-1][~above] * len(parent) + runs[1:][~above])
+        for pair in joined.tolist():
+            upper, lower = divmod(pair, len(parent))
             a, b = sorted((root(upper), root(lower)))
             parent[b] = a
         roots = np.array([root(run) for run in range(len(parent))])

@@ -186,6 +186,9 @@ def test_lpips_says_which_file_is_missing_or_wrong(tmp_path: Path) -> None:
         (["a.py:9"], "names no class"),
         (["gradient", "gradient"], "two scores are called 'gradient'; give one of them another `label:`"),
         ([{"name": "gradient", "label": "a\nb"}], "is not one line of text"),
+        ([{"name": "gradient", "label": "bpp"}], "'bpp' is a column of the tables already; give the score another"),
+        (["my.py:Quality"], "scores.0: 'Quality' is a column of the tables already"),
+        (None, "scores: a list is needed, such as [gradient]; leave the key out"),
     ],
 )
 def test_faults_of_scores_are_named_in_one_line(pictures: Path, scores: Any, message: str) -> None:

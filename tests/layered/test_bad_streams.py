@@ -10,19 +10,26 @@ import signal
 import time
 from dataclasses import asdict
 from multiprocessing.connection import Connection
+from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 
+from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream
 from layered.image import Image8
+from layered.spec import CodecSpec, build
+from layered.weights.store import digest_of
 from tests.torture.bad_streams import Row
 from tests.torture.damage import KINDS, streams_of
 from tests.torture.judging import Verdict, Worker, judge
 from tests.torture.kit import LEAST, LEAST_FLIPS, Bad, Kit
 
 EACH = 22
+FEW = 20  # of the payloads that are decoded to be sealed
+SEALED = "payload damage, sealed*"
 BAD = Bad("", 2, b"", "plain")
 
 
@@ -33,7 +40,33 @@ def kit(tiny_codec: LayeredCodec) -> Kit:
 
 @pytest.fixture(scope="module")
 def streams(kit: Kit) -> dict[str, list[Bad]]:
-    return {kind: streams_of(kit, kind) for kind in KINDS}
+    with mock.patch("tests.torture.damage.SEALED", FEW):
+        return {kind: streams_of(kit, kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def maps() -> Kit:
+    """Of an sc base layer, whose payloads hold label maps and heatmaps."""
+    base = {"name": "sc", "classes": tuple("abcde"), "width": 16, "channels": 2, "blocks": 0, "norm": "channel"}
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        codec = build(CodecSpec.model_validate({"base": base}))
+    rebuild_tables(codec)
+    codec.digest = digest_of(codec.spec, codec.state_dict())
+    with mock.patch("tests.torture.kit.LEAST_FLIPS", 0):  # small pictures are enough here
+        return Kit.of(codec.requires_grad_(False).eval())
+
+
+@pytest.mark.parametrize("kind", ["fields*", "payload damage*", "strings of payloads*", SEALED, "forged adapters"])
+def test_bad_streams_of_label_maps_raise_or_give_pictures_that_are_right(
+    maps: Kit, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.torture.damage.SEALED", FEW)
+    made = streams_of(maps, kind)
+    for bad in random.Random(1).sample(made, min(EACH, len(made))):
+        outcome, wrong, _ = judge(maps.codec.decode, bad, maps.files[bad.file], True)
+        assert outcome != "bad", f"{wrong}: {bad.data.hex()}"
+    assert made
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -212,6 +212,22 @@ def test_info_reports_what_the_stream_holds(place: Path, capsys: pytest.CaptureF
     assert text.splitlines()[-1].split()[:3] == ["0", str(WIDTH // 4), str(HEIGHT // 4)]
 
 
+def test_info_tells_what_bytes_are_spent_on_where_the_weights_are_known(
+    place: Path, weights: str, capsys: pytest.CaptureFixture[str], error_line: Errors
+) -> None:
+    assert run(["info", "a.lyr", "--parts", "--weights", weights, "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert [list(layer["parts"]) for layer in layers] == [["hyper-latents", "latents", "adapter", "overhead"]] * 3
+    assert [sum(layer["parts"].values()) for layer in layers] == [layer["bytes"] for layer in layers]
+    assert run(["info", "a.lyr", "--parts", "--weights", weights]) == 0
+    told = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.startswith(f"bytes of layer {k}: hyper-latents ") for k, line in enumerate(told)] == [True] * 3
+    assert run(["info", "a.lyr", "--parts"]) == 2
+    assert "not bundled here; give a checkpoint as --weights" in error_line()
+    assert run(["info", "a.lyr", "--weights", weights]) == 2
+    assert "--weights goes with --parts" in error_line()
+
+
 # train, bench, report
 
 

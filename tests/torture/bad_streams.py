@@ -14,8 +14,9 @@ Every stream is decoded strictly and leniently.  What must come out depends on h
 
 Errors must be of the four kinds that a caller expects, and come within 5 CPU seconds; NumPy's warnings count as
 errors of another kind.
-Damage to entropy-coded bytes with only the checksum of the symbols repaired is not a kind of its own: the
-coder refuses bytes that are not the exact code of their symbols, before that checksum is looked at.
+Damage to entropy-coded bytes with the checksum of the symbols repaired as well is there where it can be: the rANS
+coder refuses bytes that are not the exact code of their symbols, before that checksum is looked at, which leaves few,
+but nearly all bytes are the arithmetic code of some label map.
 """
 
 from __future__ import annotations

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import suppress
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 from typing import Literal
 from unittest import mock
 
-import torch
-
-from adapters.section import adapted_layer, pack
 from layered import stream
-from layered.codec import LIMITS, LayeredCodec
-from layered.errors import LayeredError, OptionError
-from layered.layer import Context, Latents, Layer
-from tests.adapters.kit import drawn
+from layered.codec import LIMITS
+from layered.entropy import payload as payloads
+from layered.entropy.prior import Symbols
+from layered.errors import CorruptStream
+from layered.layer import Context, Layer
+from tests.torture.forging import forged_adapters, forgeries, readings
 from tests.torture.kit import HEAD, Bad, File, Kit, Part, varint
 
 __all__ = ["KINDS", "streams_of"]
 
+SEALED = 150  # payloads of a layer that are tried, as each is decoded to be made
 SIZES = {entry.name: entry.size for entry in (*stream.PREAMBLE, *stream.HEADER)}
 CHUNK_SIZES = {entry.name: entry.size for entry in stream.CHUNK}
 
@@ -165,6 +165,54 @@ def _damaged(kit: Kit, payload: bytes, foreign: Sequence[bytes]) -> Iterator[byt
         yield payload[:4] + size + payload[7:]
 
 
+def strings(kit: Kit) -> Iterator[Bad]:
+    """The strings inside a payload swapped, left out, repeated, from another file, and their lengths at extremes."""
+    for n, (file, other) in enumerate(zip(kit.files, kit.others, strict=True)):
+        for k, (part, foreign) in enumerate(zip(file.chunks, other.chunks, strict=True)):
+            count = len(kit.codec.layer(k).strings)
+            seal, own = part["data"][:4], payloads.split_strings(part["data"], count)[1]
+            theirs = payloads.split_strings(foreign["data"], count)[1]
+            made = [list(order) for order in permutations(own)]
+            for at, piece in enumerate(own):
+                news = (b"", b"\0", piece + piece, piece + bytes(1), piece[::-1], theirs[at], *own)
+                made += [[*own[:at], new, *own[at + 1 :]] for new in news]
+            for pieces in made:
+                yield Bad("", n, file.put_payload(k, seal + _joined(pieces)), "repaired")
+            for at in range(4, 4 + 3 * (count - 1), 3):
+                for size in extremes(3, part["data"][at : at + 3], len(part["data"]) - at, LIMITS.payload_base):
+                    yield Bad("", n, file.put_payload(k, part["data"][:at] + size + part["data"][at + 3 :]), "repaired")
+
+
+def _joined(pieces: Sequence[bytes]) -> bytes:
+    return b"".join(len(piece).to_bytes(3, "little") for piece in pieces[:-1]) + b"".join(pieces)
+
+
+def resealed(kit: Kit) -> Iterator[Bad]:
+    """Payload damage that still decodes, with the checksum of its symbols right as well: arithmetic codes do."""
+    for n, file in enumerate(kit.files):
+        for k, (context, _) in enumerate(readings(kit.codec, file.data)):
+            made = list(_damaged(kit, file.chunks[k]["data"], ()))
+            for payload in kit.rng.sample(made, min(SEALED, len(made))):
+                seal = _seal(kit.codec.layer(k), payload, context)
+                if seal and seal + payload[4:] != file.chunks[k]["data"]:
+                    changed = {**file.chunks[k], "payload": varint(len(payload)), "data": seal + payload[4:]}
+                    yield Bad("", n, file.put(chunks=(*file.chunks[:k], changed)), "forged")
+
+
+def _seal(layer: Layer, payload: bytes, context: Context) -> bytes:
+    """The checksum that a decoder finds of what it reads; nothing where it finds that this cannot be read."""
+    found: list[int] = []
+    checksum = payloads._checksum
+
+    def watched(symbols: Sequence[Symbols], context: Context) -> int:
+        found.append(checksum(symbols, context))
+        return found[-1]
+
+    with suppress(CorruptStream), mock.patch.object(payloads, "_checksum", watched):
+        layer.read(payload, context)
+    return found[0].to_bytes(4, "little") if found else b""
+
+
 def trailing(kit: Kit) -> Iterator[Bad]:
     """Bytes behind the last layer."""
     for n, file in enumerate(kit.files):
@@ -194,60 +242,6 @@ def exact_flags(kit: Kit) -> Iterator[Bad]:
             yield Bad("", n, file.put(head, file.chunks[:count]), "exact")
 
 
-def forgeries(kit: Kit) -> Iterator[Bad]:
-    """Any symbols from zeros to the coder's largest, in each layer, coded as the encoder would."""
-    for n, file in enumerate(kit.files):
-        for k, (context, latents) in enumerate(_readings(kit.codec, file.data)):
-            for size, part, spike in product((0, 1, 30, 10**3, 10**5, 2**26), range(len(latents.parts)), (0, 1)):
-                wild = list(latents.parts)
-                noise = torch.tensor([kit.rng.uniform(-size, size) for _ in range(wild[part].numel())])
-                noise[1:] *= 1 - spike
-                wild[part] = noise.view_as(wild[part]).to(wild[part].dtype)
-                try:
-                    payload = kit.codec.layer(k).write(Latents(tuple(wild)), context)
-                except OptionError:  # the prior's means moved so far that the symbols are too large to code
-                    continue
-                changed = {**file.chunks[k], "payload": varint(len(payload)), "data": payload}
-                yield Bad("", n, file.put(chunks=(*file.chunks[:k], changed)), "forged")
-        yield Bad("", n, file.put_payload(0, kit.others[n].chunks[0]["data"]), "forged")
-
-
-def forged_adapters(kit: Kit) -> Iterator[Bad]:
-    """Adapter weights of any size for each layer, and its symbols coded as an encoder would that has these weights."""
-    for n, file in enumerate(kit.files):
-        for k, (context, latents) in enumerate(_readings(kit.codec, file.data)):
-            layer = kit.codec.layer(k)
-            for size, kind in product((0.01, 1.0, 10**3), ("bias", "channel")):
-                try:
-                    section, _ = pack(layer, kind, "linear8", 0, drawn(layer, kind, size, seed=n))
-                    sealed = context.sealed(zlib.crc32(section, context.seal))
-                    payload = adapted_layer(layer, section).write(latents, sealed)
-                except LayeredError:
-                    continue
-                flags = bytes([file.chunks[k]["flags"][0] | stream.ADAPTER])
-                lengths = {"payload": varint(len(payload)), "adapter": varint(len(section))}
-                changed = {**file.chunks[k], "flags": flags, **lengths, "weights": section, "data": payload}
-                yield Bad("", n, file.put(chunks=(*file.chunks[:k], changed)), "forged")
-
-
-def _readings(codec: LayeredCodec, data: bytes) -> list[tuple[Context, Latents]]:
-    """Each layer's context and latents, as the decoder had them."""
-    found: list[tuple[Context, Latents]] = []
-
-    def watched(layer: Layer) -> AbstractContextManager[object]:
-        read = layer.read
-
-        def reading(payload: bytes, context: Context) -> Latents:
-            found.append((context, read(payload, context)))
-            return found[-1][1]
-
-        return mock.patch.object(layer, "read", reading)
-
-    with watched(codec.layer(0)), watched(codec.layer(1)):
-        codec.decode(data)
-    return found
-
-
 KINDS: dict[str, Callable[[Kit], Iterator[Bad]]] = {
     "undamaged (control)": undamaged,
     "truncations": truncations,
@@ -259,6 +253,8 @@ KINDS: dict[str, Callable[[Kit], Iterator[Bad]]] = {
     "chunks rearranged": partial(rearranged, rule="plain"),
     "chunks rearranged*": partial(rearranged, rule="repaired"),
     "payload damage*": damaged_payloads,
+    "strings of payloads*": strings,
+    "payload damage, sealed*": resealed,
     "trailing bytes": trailing,
     "random bytes": noise,
     "exact flag*": exact_flags,

@@ -8,15 +8,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from layered import stream
 from layered.codec import LayeredCodec
 from layered.fields import Field
+from layered.guide import Guide, guide_of
 from layered.image import Image8
 from tests.conftest import smooth_picture
 
 __all__ = ["HEAD", "LEAST", "LEAST_FLIPS", "Bad", "File", "Kit", "Part", "Rule", "varint"]
 
 SCALES = ((1.0,), (0.5, 1.0), (0.25, 0.5, 1.0))
+KEPT = (0.0, 0.4, 1.0)  # the share of each file's columns that is preserved, where weights take a label map
 LEAST, LEAST_FLIPS = 10_000, 4_000
 HEAD = tuple(entry.name for entry in (*stream.PREAMBLE, *stream.HEADER))
 BODY = (*(entry.name for entry in stream.CHUNK), "weights", "data")
@@ -80,7 +84,10 @@ class Bad:
 
 @dataclass(frozen=True)
 class Kit:
-    """What bad streams are made from: files of one, two and three layers, and others of the same sizes."""
+    """What bad streams are made from: files of one, two and three layers, and others of the same sizes.
+
+    Of weights without enhancement three files of one layer, of different pictures.
+    """
 
     codec: LayeredCodec
     files: tuple[File, ...]
@@ -93,10 +100,9 @@ class Kit:
         low, high = codec.quality_range
         quality = [low + (high - low) * part for part in (0.85, 0.95, 1.0)]
         for height in (20, 30, 45, 64):
-            pictures = [smooth_picture(height, height * 6 // 5, k) for k in (0, 1)]
             files, others = (
-                tuple(File.of(codec, codec.encode(picture, scales, quality[-len(scales) :])) for scales in SCALES)
-                for picture in pictures
+                tuple(File.of(codec, _encoded(codec, height, n, seed, quality)) for n in range(len(SCALES)))
+                for seed in (0, 1)
             )
             if 8 * sum(len(file.data) for file in files) >= LEAST_FLIPS:
                 break
@@ -105,6 +111,21 @@ class Kit:
     def bytes(self, count: int) -> bytes:
         """Random bytes, the same in every run."""
         return self.rng.randbytes(count)
+
+
+def _encoded(codec: LayeredCodec, height: int, n: int, seed: int, quality: Sequence[float]) -> bytes:
+    """File `n` of a kit, of its first pictures or of the others."""
+    scales = SCALES[n] if codec.uppers else SCALES[0]
+    picture = smooth_picture(height, height * 6 // 5, seed if codec.uppers else seed + 2 * n)
+    guide = _guide(height, height * 6 // 5, n + seed, KEPT[n]) if codec.base.selective else None
+    return codec.encode(picture, scales, quality[-len(scales) :], guide=guide)
+
+
+def _guide(height: int, width: int, seed: int, share: float) -> Guide:
+    """A label map of slanted fields, of which so many columns are kept."""
+    y, x = np.mgrid[0:height, 0:width]
+    labels = ((x + 2 * seed) // 9 + (2 * y + x // 3) // 13) % 4
+    return guide_of(labels.astype(np.uint8), x < share * width)
 
 
 def _split(fields: Sequence[Field], data: bytes, at: int) -> tuple[Part, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -123,6 +124,17 @@ def test_a_mixer_learns_which_context_tells() -> None:
     for bit in rng.integers(0, 2, 4000).tolist():
         mixer.code(encoder, bit, [0, bit])
     assert len(encoder.finish()) < 40
+
+
+@pytest.mark.parametrize("size", [(1024, 1024), (32, 32768)])
+def test_a_few_bytes_for_a_map_of_a_million_pixels_take_little_memory(size: tuple[int, int]) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptStream):
+            decode_labels(bytes(1), *size)
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_reading_far_beyond_the_end_raises() -> None:
