@@ -17,7 +17,7 @@ from adapters.layer import adapt_layer
 from adapters.methods import Method, method_of
 from adapters.refine import Tell
 from adapters.schedule import SCHEDULES, Schedule, schedule_of
-from adapters.stack import refine_stack
+from adapters.stack import refine_stack, shifted
 from layered.adaptation import Adapted, Choose
 from layered.base.gain import lambda_at
 from layered.codec import LayeredCodec
@@ -147,18 +147,21 @@ class PerImage:
             raise OptionError(f"layers: there is no layer {missing[0]} in a stream of {count} layers")
         generator = torch.Generator().manual_seed(settings.seed)
         half = is_quick(codec.device) if settings.half is None else settings.half
-        together = self._together(codec, originals, qualities, guide, generator, half) if self.method.stack else None
+        together, method = None, self.method
+        if method.stack:
+            together = self._together(codec, originals, qualities, guide, generator, half)
+            method = Method(first=method.last)  # of the top layer, which no other waits for
 
         def choose(k: int, context: Context) -> Adapted:
             layer = codec.layer(k)
+            latents = layer.analyse(originals[k], context)
             if together is not None:
-                latents = shifted(layer.analyse(originals[k], context), together[k])
-                return Adapted(self._again(latents) if k == count - 1 else latents)
-            if k not in wanted:
-                return Adapted(layer.analyse(originals[k], context))
+                latents = shifted(latents, together[k])
+            if k not in wanted or (together is not None and k < count - 1):
+                return Adapted(latents)
             cost = Cost(self._lam(codec, k, qualities[k]), settings.distortion)
             tell = None if self.tell is None else partial(self.tell, k)
-            found = adapt_layer(layer, originals[k], context, cost, self.method, generator, half, tell)
+            found = adapt_layer(layer, originals[k], context, cost, method, generator, half, latents, tell)
             self.reports.append(LayerReport(k, found.before, found.after, len(found.weights), found.seconds))
             return Adapted(found.latents, found.weights)
 

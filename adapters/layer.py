@@ -41,13 +41,15 @@ def adapt_layer(
     method: Method,
     generator: torch.Generator,
     half: bool = False,
+    start: Latents | None = None,
     tell: Callable[[str], Tell] | None = None,
 ) -> Outcome:
     """Adapt a layer to its picture [1, 3, H, W] in [0, 1].
 
     A method whose adapters have gates, or that has none, never costs more than the layer as it is; the settings of
-    some papers may.  tell: of the name of a stage, what is told of its steps.  Raises OptionError for sites that there
-    are not, LayeredError where the encoder's own latents have no finite cost.
+    some papers may.  start: latents before rounding, those of the encoder by default.  tell: of the name of a stage,
+    what is told of its steps.  Raises OptionError for sites that there are not, LayeredError where the encoder's own
+    latents have no finite cost.
     """
     began = time.monotonic()
     context = replace(context, exact=False, _made={})  # what is found does not depend on the last bits
@@ -56,7 +58,7 @@ def adapt_layer(
         return None if tell is None else tell(stage)
 
     with torch.no_grad():
-        encoded = layer.analyse(original, context)
+        encoded = layer.analyse(original, context) if start is None else start
     before = float(hard_cost(layer, encoded, original, context, cost))
     latents, weights = encoded, b""
     if method.first is not None:

@@ -126,10 +126,6 @@ class _Walk:
         return replace(self._contexts[k], lower=lower, carried=carried, _made={})
 
 
-def shifted(latents: Latents, by: Latents) -> Latents:
-    return Latents(tuple(a + b for a, b in zip(latents.parts, by.parts, strict=True)))
-
-
 def _joined(stack: Sequence[Latents]) -> Latents:
     return Latents(tuple(part for latents in stack for part in latents.parts))
 
