@@ -10,21 +10,11 @@ from adapters.allocator import keep_memory
 from baselines.fingerprint import source_digest
 from baselines.learned import BasePicture, LayeredFile, load_codec
 from baselines.protocol import Encoded, Quality, layer_qualities
-from layered.errors import OptionError
 from layered.image import Image8
 
-__all__ = ["AdaptedFile", "AdaptedPicture", "check_layers"]
+__all__ = ["AdaptedFile", "AdaptedPicture"]
 
 _SOURCES = ("adapters", "baselines/adapted.py", "layered/adaptation.py")
-
-
-def check_layers(adaptation: AdaptationSettings, count: int) -> None:
-    """Raise OptionError for settings that do not go together, or not with files of so many layers."""
-    adaptation.resolved()
-    if adaptation.layers != "all" and (beyond := [k for k in adaptation.layers if not 0 <= k < count]):
-        raise OptionError(f"adaptation.layers: there is no layer {beyond[0]} in a file of {count}")
-    if adaptation.weights is not None and len(adaptation.weights) != count:
-        raise OptionError(f"adaptation.weights: {len(adaptation.weights)} numbers for a file of {count} layers")
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,7 @@ class AdaptedPicture(BasePicture):
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
 
     def __post_init__(self) -> None:
-        check_layers(self.adaptation, 1)
+        self.adaptation.check(1)
 
     def encode(self, image: Image8, quality: float) -> bytes:
         keep_memory()

@@ -234,9 +234,7 @@ class Recipe(Strict):
                     for quality in spec.qualities:
                         layer_qualities(quality, len(ladder))
                     if spec.adaptation is not None and spec.codec not in SEPARATE:
-                        from baselines.adapted import check_layers
-
-                        check_layers(spec.adaptation, len(ladder))
+                        spec.adaptation.check(len(ladder))
         names = [spec.name for spec in self.codecs]
         for name in names:
             if names.count(name) > 1:

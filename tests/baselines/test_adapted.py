@@ -83,8 +83,8 @@ def test_what_is_not_ours_cannot_be_adapted(codec: str, of: str | None) -> None:
     ("settings", "message"),
     [
         (AdaptationSettings(method="refine", rank=2), "rank has no meaning for the method refine"),
-        (AdaptationSettings(layers=(0, 1)), "adaptation.layers: there is no layer 1 in a file of 1"),
-        (AdaptationSettings(method="layered-joint", weights=(1, 2)), "adaptation.weights: 2 numbers for a file of 1"),
+        (AdaptationSettings(layers=(0, 1)), "layers: there is no layer 1 in a stream of 1 layer"),
+        (AdaptationSettings(method="layered-joint", weights=(1, 2)), "weights: 1 numbers are needed, one a layer"),
     ],
 )
 def test_settings_that_do_not_suit_a_picture_codec_are_refused(settings: AdaptationSettings, message: str) -> None:

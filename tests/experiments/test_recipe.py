@@ -122,9 +122,9 @@ def test_an_adaptation_is_checked_and_comes_back_from_plain_values(tmp_path: Pat
         ({"adaptation": {"steps": -1}}, "codecs.0.adaptation: steps: "),
         ({"adaptation": "universal"}, "codecs.0.adaptation: "),
         ({"adaptation": {"method": "refine", "rank": 2}}, "rank has no meaning for the method refine"),
-        ({"adaptation": {"layers": [2]}}, "adaptation.layers: there is no layer 2 in a file of 2"),
+        ({"adaptation": {"layers": [2]}}, "there is no layer 2 in a stream of 2"),
         ({"codec": "single", "of": "jpeg"}, "`adaptation:` has no meaning for jpeg; what can be adapted to a picture"),
-        ({"codec": "single", "of": "gc", "adaptation": {"layers": [1]}}, "there is no layer 1 in a file of 1"),
+        ({"codec": "single", "of": "gc", "adaptation": {"layers": [1]}}, "there is no layer 1 in a stream of 1"),
     ],
 )
 def test_faults_of_an_adaptation_are_named_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
