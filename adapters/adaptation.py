@@ -85,6 +85,8 @@ class AdaptationSettings(Strict):
             "adapter_steps": plan is None,
             "last_steps": last is None,
             "schedule": first is None and last is None,
+            "seconds": first is None and last is None,
+            "patience": first is None and last is None,
             "rank": plan is None,
             "sites": plan is None,
             "rate": plan is None,
@@ -105,6 +107,15 @@ class AdaptationSettings(Strict):
             given = {"steps": steps, "rank": self.rank, "sites": self.sites, "rate": self.rate}
             plan = plan.model_copy(update={name: value for name, value in given.items() if value is not None})
         return replace(method, first=first, last=last, plan=plan)
+
+    def check(self, layers: int) -> None:
+        """Raise OptionError for settings that do not go together, or not with a stream of so many layers."""
+        self.resolved()
+        if self.layers != "all" and (missing := [k for k in self.layers if not 0 <= k < layers]):
+            raise OptionError(f"layers: there is no layer {missing[0]} in a stream of {layers} layers")
+        weights = self.weights
+        if weights is not None and (len(weights) != layers or min(weights) < 0 or max(weights) == 0):
+            raise OptionError(f"weights: {layers} numbers are needed, one a layer, 0 or more, not all 0")
 
     def _schedule(self, own: Schedule, steps: int | None) -> Schedule:
         base = own if self.schedule is None else schedule_of(self.schedule)
@@ -142,9 +153,8 @@ class PerImage:
         settings = self.settings
         self.reports = []
         count = len(originals)
+        settings.check(count)
         wanted = range(count) if settings.layers == "all" else settings.layers
-        if missing := [k for k in wanted if not 0 <= k < count]:
-            raise OptionError(f"layers: there is no layer {missing[0]} in a stream of {count} layers")
         generator = torch.Generator().manual_seed(settings.seed)
         half = is_quick(codec.device) if settings.half is None else settings.half
         together, method = None, self.method
@@ -172,8 +182,6 @@ class PerImage:
         generator: torch.Generator, half: bool,
     ) -> list[Latents]:  # fmt: skip
         weights = self.settings.weights or (1.0,) * len(originals)
-        if len(weights) != len(originals) or min(weights) < 0 or max(weights) == 0:
-            raise OptionError(f"weights: {len(originals)} numbers are needed, one a layer, 0 or more, not all 0")
         costs = [
             Cost(weight * self._lam(codec, k, qualities[k]), self.settings.distortion)
             for k, weight in enumerate(weights)

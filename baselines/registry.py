@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from baselines.classes import Options, is_class_name
 from baselines.classical import CLASSICAL
@@ -10,13 +11,16 @@ from baselines.command import Command, CommandPicture
 from baselines.external import ExternalLayered, ExternalPicture
 from baselines.hevc import HEVC
 from baselines.jpegxl import JPEGXL
-from baselines.learned import LEARNED, BasePicture, LayeredFile
+from baselines.learned import LAYERED, LEARNED, BasePicture, LayeredFile
 from baselines.protocol import Codec, PictureCodec
 from baselines.shvc.engines import shvc
 from baselines.simulcast import Simulcast
 from baselines.single import SingleLayer
 from baselines.vvc import VVC
 from layered.errors import OptionError
+
+if TYPE_CHECKING:
+    from adapters.adaptation import AdaptationSettings
 
 __all__ = ["METHODS", "PICTURES", "SEPARATE", "build", "picture_codec"]
 
@@ -34,25 +38,37 @@ _OWN_PICTURE = f"your own is {_CLASS}, or a mapping with the commands `encode` a
 
 
 def picture_codec(
-    of: str | Command, weights: str | None = None, device: str = "cpu", *, options: Options = ()
+    of: str | Command,
+    weights: str | None = None,
+    device: str = "cpu",
+    *,
+    options: Options = (),
+    adaptation: AdaptationSettings | None = None,
 ) -> PictureCodec:
     """A picture codec by name, by class or by commands; nobody else's code or program is looked for yet.
 
-    Raises OptionError for an unknown name, or weights or options where none are used.
+    adaptation: to each picture, of learned codecs.  Raises OptionError for an unknown name, or weights, options or an
+    adaptation where none are used.
     """
     if isinstance(of, str) and of in LEARNED:
         _no_options(of, options)
         chosen = weights or LEARNED[of]
         if chosen is None:
             raise OptionError(f"{of} has no bundled weights; name a file of them in `weights:`")
-        return BasePicture(of, chosen, device)
+        if adaptation is None:
+            return BasePicture(of, chosen, device)
+        from baselines.adapted import AdaptedPicture  # loads torch
+
+        return AdaptedPicture(of, chosen, device, adaptation)
     if isinstance(of, str) and is_class_name(of):
         _no_weights(of, weights)
+        _no_adaptation(of, adaptation)
         return ExternalPicture(of, options)
     if isinstance(of, str) and of not in _FIXED:
         raise OptionError(f"unknown picture codec {of!r}; there are {_known()}; {_OWN_PICTURE}")
     _no_weights(str(of), weights)
     _no_options(str(of), options)
+    _no_adaptation(str(of), adaptation)
     return CommandPicture(of) if isinstance(of, Command) else _FIXED[of]
 
 
@@ -63,16 +79,17 @@ def build(
     device: str = "cpu",
     *,
     options: Options = (),
+    adaptation: AdaptationSettings | None = None,
 ) -> Codec:
     """A codec by a recipe's words: `layered`, `shvc`, a class, or `simulcast` or `single` with a picture codec in `of`.
 
-    options: for `shvc`, or the class that `codec` or `of` names.  Raises OptionError for an unknown name, a missing
-    `of`, or words that have no meaning here.
+    options: for `shvc`, or the class that `codec` or `of` names.  adaptation: to each picture, of our own learned
+    codecs.  Raises OptionError for an unknown name, a missing `of`, or words that have no meaning here.
     """
     if codec in _OF_PICTURES:
         if of is None:
             raise OptionError(f"{codec} needs `of:`, one of {_known()}; {_OWN_PICTURE}")
-        return _OF_PICTURES[codec](picture_codec(of, weights, device, options=options))
+        return _OF_PICTURES[codec](picture_codec(of, weights, device, options=options, adaptation=adaptation))
     own = is_class_name(codec)
     if codec not in METHODS and not own:
         raise OptionError(f"unknown codec {codec!r}; there are {', '.join(METHODS)}; your own is {_CLASS}")
@@ -81,12 +98,18 @@ def build(
         raise OptionError(f"`of: {of}` has no meaning for {name}; leave it out")
     if own:
         _no_weights(codec, weights)
+        _no_adaptation(codec, adaptation)
         return ExternalLayered(codec, options)
     if codec == "shvc":
         _no_weights(codec, weights)
+        _no_adaptation(codec, adaptation)
         return shvc(options)
     _no_options(codec, options)
-    return LayeredFile(weights, device) if weights else LayeredFile(device=device)
+    if adaptation is None:
+        return LayeredFile(weights or LAYERED, device)
+    from baselines.adapted import AdaptedFile
+
+    return AdaptedFile(weights or LAYERED, device, adaptation)
 
 
 def _known() -> str:
@@ -102,3 +125,9 @@ def _no_options(name: str, options: Options) -> None:
     if options:
         given = ", ".join(key for key, _ in options)
         raise OptionError(f"options ({given}) have no meaning for {name}; only shvc and a class of your own take them")
+
+
+def _no_adaptation(name: str, adaptation: AdaptationSettings | None) -> None:
+    if adaptation is not None:
+        adapted = f"the layered codec, and {', '.join(LEARNED)} as picture codecs"
+        raise OptionError(f"`adaptation:` has no meaning for {name}; what can be adapted to a picture is {adapted}")

@@ -171,4 +171,6 @@ def preview(picture: Image8) -> bytes:
 @lru_cache(maxsize=32)
 def codec_of(method: Method, device: str) -> Codec:
     """The codec, built once per process."""
-    return build(method.codec, method.of, method.weights, device, options=method.options)
+    return build(
+        method.codec, method.of, method.weights, device, options=method.options, adaptation=method.adaptation
+    )

@@ -84,6 +84,6 @@ def _pieces(
 ) -> list[tuple[Method, Quality, tuple[float, ...]]]:
     if spec.codec not in SEPARATE:
         return [(spec.method, quality, tuple(ladder))]
-    picture = Method(codec="single", of=spec.of, weights=spec.weights, options=spec.options)
+    picture = Method(codec="single", of=spec.of, weights=spec.weights, options=spec.options, adaptation=spec.adaptation)
     qualities = layer_qualities(quality, len(ladder))
     return [(picture, value, (scale,)) for value, scale in zip(qualities, ladder, strict=True)]

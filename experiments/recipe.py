@@ -8,6 +8,9 @@
       - {name: simulcast jpeg, codec: simulcast, of: jpeg, qualities: [10, 30, 50, 80]}
     anchors: [simulcast jpeg]               # BD-rates are against these
 
+Learned codecs may be adapted to each picture (`adapters.adaptation.AdaptationSettings`), as rows of their own:
+`adaptation: {method: universal, steps: 500}`.
+
 Several sets of scales, each measured: `scales: [[0.25, 1], [0.5, 1]]`, or every combination of ratios to a base
 layer, here EL1 at 0.3 or 0.5 and EL2 at 0.75 or 1: `scales: {base: 0.25, ratios: [[1.2, 2], [3, 4]]}`.
 """
@@ -18,20 +21,25 @@ import json
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, field_validator, model_validator
 
 from baselines.classes import Options, option_pairs
 from baselines.command import Command
 from baselines.protocol import Quality, layer_qualities
-from baselines.registry import build
+from baselines.registry import SEPARATE, build
 from experiments.published import published_rates
 from experiments.scores import ScoreSpec
 from experiments.words import ladder_label, quality_text
 from layered.errors import LayeredError, OptionError
 from layered.image import check_scales
 from layered.recipes import Strict, bundled, check, faults, read
+
+if TYPE_CHECKING:
+    from adapters.adaptation import AdaptationSettings
+else:
+    AdaptationSettings = Any  # it comes with torch, which a recipe without one does not need
 
 __all__ = ["CodecSpec", "DataSpec", "Method", "Recipe", "bundled_recipes", "load_recipe", "make_recipe"]
 
@@ -47,14 +55,16 @@ class DataSpec(Strict):
 class Method(Strict):
     """A codec in the words of `baselines.registry.build`.
 
-    codec, of: names, or `file.py:Class`; `of` may be commands too.  options: for that class.  Only our own names
-    must exist here: other people's files and programs are looked for when a run is planned, and run then.
+    codec, of: names, or `file.py:Class`; `of` may be commands too.  options: for that class.  adaptation: to each
+    picture, of our own learned codecs.  Only our own names must exist here: other people's files and programs are
+    looked for when a run is planned, and run then.
     """
 
     codec: str
     of: str | Command | None = None
     weights: str | None = None
     options: Annotated[Options, BeforeValidator(option_pairs), PlainSerializer(dict)] = ()
+    adaptation: AdaptationSettings | None = None
 
     @field_validator("of", mode="before")
     @classmethod
@@ -68,10 +78,22 @@ class Method(Strict):
             raise ValueError("give a name, or a mapping with the commands `encode` and `decode`")
         return value
 
+    @field_validator("adaptation", mode="before")
+    @classmethod
+    def _settings(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        from adapters.adaptation import AdaptationSettings
+
+        try:
+            return AdaptationSettings.model_validate(value)
+        except ValidationError as error:
+            raise ValueError(faults(error)) from None
+
     @model_validator(mode="after")
     def _exists(self) -> Method:
         with _as_value_error():
-            build(self.codec, self.of, self.weights, options=self.options)
+            build(self.codec, self.of, self.weights, options=self.options, adaptation=self.adaptation)
         return self
 
     @property
@@ -82,12 +104,18 @@ class Method(Strict):
     @property
     def words(self) -> dict[str, Any]:
         """All of it that results depend on, as plain values."""
-        return self.model_dump(mode="json", exclude={"of": {"quality_range", "timeout"}})
+        words = self.model_dump(mode="json", exclude={"of": {"quality_range", "timeout"}})
+        if self.adaptation is None:
+            del words["adaptation"]  # so that records which are older than adaptation are found
+        return words
 
     @property
     def label(self) -> str:
         """What it is called where it has no name of its own."""
-        options = (f"{name}={value}" for name, value in self.options)
+        options = [f"{name}={value}" for name, value in self.options]
+        if self.adaptation is not None:
+            given = self.adaptation.model_dump(exclude_defaults=True, exclude={"method"})
+            options += [self.adaptation.method, *(f"{name}={value}" for name, value in given.items())]
         return " ".join(word for word in (self.codec, self.picture, self.weights, *options) if word)
 
 
@@ -212,6 +240,8 @@ class Recipe(Strict):
                 for spec in self.codecs:
                     for quality in spec.qualities:
                         layer_qualities(quality, len(ladder))
+                    if spec.adaptation is not None and spec.codec not in SEPARATE:
+                        spec.adaptation.check(len(ladder))
         names = [spec.name for spec in self.codecs]
         for name in names:
             if names.count(name) > 1:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from layered import __version__
+from layered.commands.adapt import adapt
 from layered.commands.bench import bench, report
 from layered.commands.decode import decode
 from layered.commands.encode import encode
@@ -21,12 +22,12 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="layered",
-    help="Layered learned image compression: encode, decode, train, measure.",
+    help="Layered learned image compression: encode, adapt, decode, train, measure.",
     epilog="Exit codes: 0 done, 2 bad usage or bad input, 1 any other failure, 130 interrupted, 143 terminated.",
     add_completion=False,
     no_args_is_help=False,
 )
-for command in (encode, decode, info, sample, train, prior, bench, report, preferences):
+for command in (encode, adapt, decode, info, sample, train, prior, bench, report, preferences):
     app.command()(command)
 app.add_typer(weights, name="weights")
 
@@ -43,4 +44,4 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Layered learned image compression: encode, decode, train, measure."""
+    """Layered learned image compression: encode, adapt, decode, train, measure."""

@@ -15,6 +15,7 @@ from typing import IO, Any
 import typer
 
 from layered.commands.failures import FAILED, debugging, explain
+from layered.commands.steps import Steps
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
 from layered.files import read_bytes, read_limited, write_bytes_atomic
 
@@ -119,11 +120,11 @@ def _binary(stream: Any, name: str, verb: str) -> IO[bytes]:
     return binary
 
 
-def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str) -> None:
+def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str, steps: Steps | None = None) -> None:
     """Do `work` for each job and show what it returns on standard error, which leaves pipes clean.
 
-    A single job's exception goes to the caller.  Of many jobs, failures are listed at the end and the exit
-    code is 1.
+    steps: of a job, to be shown too.  A single job's exception goes to the caller.  Of many jobs, failures are listed
+    at the end and the exit code is 1.
     """
     from rich.console import Console
     from rich.progress import (
@@ -139,15 +140,22 @@ def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str) -> None:
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     if len(jobs) == 1:
         waiting = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-        with Progress(*waiting, console=console, transient=True, disable=not console.is_terminal) as progress:
-            progress.add_task(f"{verb} {jobs[0].name}", total=None)
+        counting = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) if steps else ()
+        columns = (*waiting, *counting)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            if steps is None:
+                progress.add_task(f"{verb} {jobs[0].name}", total=None)
+            else:
+                steps.show_in(progress)
             told = work(jobs[0])
         print(told, file=sys.stderr)
         return
     failures: list[str] = []
-    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        for job in progress.track(jobs):
+        if steps is not None:
+            steps.show_in(progress)
+        for job in progress.track(jobs, description=verb):
             try:
                 console.print(work(job))
             except Exception as error:

@@ -110,6 +110,24 @@ def test_other_pixels_other_libraries_and_other_code_change_the_keys(
     assert len({*before, *library, *code, *pixels}) == 4 * len(before)
 
 
+def test_an_adaptation_and_its_settings_change_the_key_of_its_row_alone(
+    pictures: Path, tiny_codec: LayeredCodec
+) -> None:
+    weights = str(pictures / "tiny.safetensors")
+    save_codec(tiny_codec, weights, "tiny", half=False)
+    plain = {"name": "plain", "codec": "single", "of": "mean-scale", "weights": weights, "qualities": [1]}
+    rows = [plain] + [
+        {**plain, "name": f"{steps}", "adaptation": {"method": "refine", "steps": steps}} for steps in (20, 30)
+    ]
+    recipe = small_recipe(pictures, codecs=rows, anchors=[], scales=[1], data={"source": str(pictures), "limit": 1})
+    own = plan(recipe, PROVENANCE).items
+    alone = plan(recipe.model_copy(update={"codecs": recipe.codecs[:1]}), PROVENANCE).items
+    assert len({item.key for item in own}) == 3 and own[0].key == alone[0].key
+    assert "adaptation" not in own[0].method.words and "adaptation" not in dict(own[0].fingerprint)
+    assert dict(own[1].fingerprint)["adaptation"] == dict(own[2].fingerprint)["adaptation"]
+    assert len({measure(item).record.files_sha256 for item in own}) == 3
+
+
 def test_a_quality_out_of_range_shows_before_any_work(pictures: Path) -> None:
     codec = {"name": "a", "codec": "single", "of": "jpeg", "qualities": [50, 99]}
     with pytest.raises(OptionError, match="a: quality 99 is outside 1 to 95"):

@@ -100,6 +100,39 @@ def test_faults_are_named_in_one_line(tmp_path: Path, changes: dict[str, Any], m
     assert "\n" not in str(caught.value)
 
 
+ADAPTED = {"name": "a", "codec": "layered", "qualities": [1], "adaptation": {"method": "refine", "steps": 3}}
+
+
+def test_an_adaptation_is_checked_and_comes_back_from_plain_values(tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path, codecs=[ADAPTED, {**ADAPTED, "name": "b", "adaptation": None}], anchors=["b"])
+    settings = recipe.codecs[0].adaptation
+    assert settings is not None and (settings.method, settings.steps) == ("refine", 3)
+    assert recipe.codecs[0].label == "layered refine steps=3" and recipe.codecs[1].label == "layered"
+    again = make_recipe(recipe.model_dump(mode="json"))
+    assert again == recipe and hash(again.codecs[0].method) == hash(recipe.codecs[0].method)
+    changed = make_recipe(recipe.model_dump(mode="json"), ["codecs.a.adaptation.steps=7"]).codecs[0].adaptation
+    assert changed is not None and changed.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"adaptation": {"metod": "refine"}}, "codecs.0.adaptation: unknown key 'metod', did you mean 'method'?"),
+        ({"adaptation": {"method": "refin"}}, "adaptation: method: no method of adaptation is called 'refin'"),
+        ({"adaptation": {"steps": -1}}, "codecs.0.adaptation: steps: "),
+        ({"adaptation": "universal"}, "codecs.0.adaptation: "),
+        ({"adaptation": {"method": "refine", "rank": 2}}, "rank has no meaning for the method refine"),
+        ({"adaptation": {"layers": [2]}}, "there is no layer 2 in a stream of 2"),
+        ({"codec": "single", "of": "jpeg"}, "`adaptation:` has no meaning for jpeg; what can be adapted to a picture"),
+        ({"codec": "single", "of": "gc", "adaptation": {"layers": [1]}}, "there is no layer 1 in a stream of 1"),
+    ],
+)
+def test_faults_of_an_adaptation_are_named_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)) as caught:
+        small_recipe(tmp_path, codecs=[{**ADAPTED, **changes}], anchors=[])
+    assert "\n" not in str(caught.value)
+
+
 def test_overrides_reach_every_level_with_their_types(tmp_path: Path) -> None:
     overrides = (
         "data.limit=3", "scales=[0.25, 1]", "ms_ssim=true", "codecs.simulcast jpeg.qualities=[5, [10, 20]]",

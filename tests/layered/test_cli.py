@@ -79,7 +79,8 @@ def leftovers(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["info", "a.lyr"], ["weights"], ["encode", "missing.png", "b.lyr"]]
+    "arguments",
+    [["--help"], ["info", "a.lyr"], ["weights"], ["encode", "missing.png", "b.lyr"], ["adapt", "missing.png", "b.lyr"]],
 )
 def test_what_needs_no_model_answers_without_loading_torch(place: Path, arguments: list[str]) -> None:
     heavy = {"torch", "compressai", "lightning", "pandas", "matplotlib"}

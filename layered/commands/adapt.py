@@ -1,0 +1,191 @@
+"""`layered adapt`: images to layered streams that are adapted to each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from layered.commands.batch import STREAM_ENDING, Job, is_folder, plan, read_input, run, write_output
+from layered.commands.encode import IMAGE_ENDINGS, numbers
+from layered.commands.guide import GuideOptions
+from layered.commands.journal import Journal, digest_of
+from layered.commands.model import named_codec
+from layered.commands.steps import Steps
+from layered.errors import OptionError
+
+if TYPE_CHECKING:
+    from adapters.adaptation import AdaptationSettings, LayerReport
+    from layered.codec import LayeredCodec
+    from layered.guide import Guide
+    from layered.image import Image8
+
+__all__ = ["adapt"]
+
+
+def adapt(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Image, folder of images, or - for a pipe.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="Stream, folder, or - for a pipe.")],
+    method: Annotated[str, typer.Option(help="How it is adapted; README.md says what there is.")] = "universal",
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="Of the latents' refinement.  Default: the method's own.")
+    ] = None,
+    adapter_steps: Annotated[int | None, typer.Option(min=0, help="Of the adapters.")] = None,
+    last_steps: Annotated[
+        int | None, typer.Option(min=0, help="Of a refinement after the adapters.  Default: --steps.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Of each layer's refinements, at the most.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop a refinement after so many trials of 25 without a gain.")
+    ] = None,
+    schedule: Annotated[str | None, typer.Option(help="Of the refinement: fast, reference, universal, ...")] = None,
+    lam: Annotated[
+        float | None, typer.Option("--lambda", help="The trade-off.  Default: that of each layer's quality.")
+    ] = None,
+    distortion: Annotated[str, typer.Option(help="What is minimised beside bits: mse or ms-ssim.")] = "mse",
+    rank: Annotated[int | None, typer.Option(min=1, max=64, help="Of adapters that have one.")] = None,
+    sites: Annotated[
+        list[str] | None,
+        typer.Option(help="Where adapters are: @attention, @synthesis, @decoder or a pattern of modules' names; "
+                     "may be given again."),
+    ] = None,
+    layers: Annotated[str, typer.Option(help="Which layers are adapted: all, or their numbers, as 0 or 1,2.")] = "all",
+    scales: Annotated[
+        str | None,
+        typer.Option(
+            help="Scale of each layer, base first, increasing, 1 being the full image.  "
+            "Default: 0.25,0.5,1, or 1 with weights of one layer."
+        ),
+    ] = None,
+    quality: Annotated[
+        str | None, typer.Option(help="One real number, or one a layer: 2.5 or 2,3,3.  Default: the middle.")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option("--weights", "--model", help="Bundled weights by name, or a checkpoint.")
+    ] = "compass-small",
+    labels: Annotated[
+        str | None, typer.Option(help="Label map (grey PNG) for weights that need one, or a folder of them.")
+    ] = None,
+    preserve: Annotated[str | None, typer.Option(help="Classes to keep: car,person, their numbers, or all.")] = None,
+    box: Annotated[list[str] | None, typer.Option(help="x,y,width,height to keep; may be given again.")] = None,
+    mask: Annotated[str | None, typer.Option(help="Picture that is not 0 where to keep, or a folder of them.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Pictures identical on every machine, at some cost in time.")
+    ] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Skip decoding the stream as a check.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where the networks run: cpu, cuda, cuda:1, ...")] = "cpu",
+) -> None:
+    """Encode images into layered streams that are adapted to each: fewer bits for more time, decoded as any others.
+
+    In a folder OUT, what the same command has made before is left alone; adapt.json there says how each was made.
+    """
+    jobs = plan(source, target, lambda path: path.suffix.lower() in IMAGE_ENDINGS, STREAM_ENDING)
+
+    from adapters.adaptation import PerImage
+    from adapters.allocator import keep_memory
+    from layered.image import check_scales, load_image
+
+    given = None if scales is None else check_scales(numbers(scales, "--scales"))
+    qualities = None if quality is None else numbers(quality, "--quality")
+    chosen = qualities[0] if qualities and len(qualities) == 1 else qualities
+    guides = GuideOptions(labels, preserve, box or (), mask)
+    settings = _settings(
+        method=method, steps=steps, adapter_steps=adapter_steps, last_steps=last_steps, seconds=seconds,
+        patience=patience, schedule=schedule, lam=lam, distortion=distortion, rank=rank,
+        sites=tuple(sites) if sites else None, layers=_numbered(layers), seed=seed,
+    )  # fmt: skip
+    journal = Journal(Path(target)) if is_folder(target) or len(jobs) > 1 else None
+    codec = named_codec(weights, device)
+    ladder = given or ((0.25, 0.5, 1.0) if codec.uppers else (1.0,))
+    _named(lambda: settings.check(len(ladder)))
+    each = codec.qualities(chosen, len(ladder))  # what is wrong is told once, not for each file
+    bars = Steps()
+    adaptation = PerImage(settings, lambda k, stage: bars.begin(f"layer {k}: {stage}"))
+    keep_memory()
+
+    def work(job: Job) -> str:
+        began = time.monotonic()
+        path = Path(job.source)
+        image = load_image(path if path.is_file() else BytesIO(read_input(job.source)))  # pipes cannot seek
+        guide = guides.of(job.source, codec)
+        origin = _origin(image, guide, codec, {
+            "settings": settings.model_dump(mode="json"), "scales": ladder, "qualities": each, "exact": exact,
+        })  # fmt: skip
+        if journal is not None and journal.has(Path(job.target), origin):
+            return f"{job.name} -> {job.target}: made before"
+        data = codec.encode(
+            image, ladder, chosen, exact=exact, verify=not no_verify, guide=guide, adaptation=adaptation
+        )
+        write_output(job.target, data)
+        if journal is not None:
+            journal.note(Path(job.target), origin, data)
+        bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
+        told = f"{job.name} -> {job.target}: {len(data)} bytes, {bpp:.3f} bpp, {time.monotonic() - began:.0f} s"
+        return "\n".join((told, *map(_reported, adaptation.reports)))
+
+    run(jobs, work, "adapting", bars)
+
+
+def _numbered(text: str) -> str | tuple[int, ...]:
+    """`1,2` -> (1, 2); `all` stays.  Raises OptionError."""
+    if text == "all":
+        return text
+    if not all(part.isdecimal() for part in text.split(",")):
+        raise OptionError(f"--layers: {text!r} is neither all nor numbers of layers, 0 being the base")
+    return tuple(int(part) for part in text.split(","))
+
+
+_OPTIONS = {"lam": "lambda", "adapter_steps": "adapter-steps", "last_steps": "last-steps"}
+"""Settings whose options have other names."""
+
+
+def _settings(**given: Any) -> AdaptationSettings:
+    from pydantic import ValidationError
+
+    from adapters.adaptation import AdaptationSettings
+    from layered.recipes import faults
+
+    try:
+        settings = AdaptationSettings.model_validate(given)
+    except ValidationError as error:
+        raise OptionError(_as_option(faults(error))) from None
+    _named(settings.resolved)
+    return settings
+
+
+def _named(check: Callable[[], object]) -> None:
+    """Call it, and put an option's name for a setting's in front of what is wrong."""
+    try:
+        check()
+    except OptionError as error:
+        raise OptionError(_as_option(str(error))) from None
+
+
+def _as_option(message: str) -> str:
+    """`last_steps has no meaning ...` -> `--last-steps has no meaning ...`."""
+    name = message.split(" ", 1)[0].removesuffix(":")
+    return f"--{_OPTIONS.get(name, name)}{message[len(name):]}"
+
+
+def _origin(image: Image8, guide: Guide | None, codec: LayeredCodec, how: dict[str, Any]) -> str:
+    """A digest of all that a stream depends on."""
+    from layered import __version__
+
+    guided = () if guide is None else (guide.labels.numpy().tobytes(), guide.preserved.numpy().tobytes())
+    facts = {**how, "size": image.shape, "weights": codec.digest.hex(), "version": __version__}
+    return digest_of(facts, image.tobytes(), *guided)
+
+
+def _reported(report: LayerReport) -> str:
+    gain = 100 * (report.after / report.before - 1)
+    return (
+        f"  layer {report.layer}: cost {report.before:.4f} -> {report.after:.4f} ({gain:+.1f}%), "
+        f"adapter {report.weights} bytes"
+    )
