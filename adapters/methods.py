@@ -18,7 +18,7 @@ class Method:
 
     first: how latents are refined before anything else.  plan: the adapters, found next.  latents: whether these come
     with latents that stay as they are, latents that are optimised with them, or an encoder that is.  last: how latents
-    are refined with the adapters in place.  stack: the latents of all layers are refined together, first.
+    are refined with the adapters in place.  stack: `first` refines the latents of all layers together, and is all.
     """
 
     first: Schedule | None = None
@@ -44,7 +44,7 @@ METHODS: dict[str, Method] = {
     "universal": Method(first=_OURS, plan=AdapterPlan()),
     "universal-joint": Method(plan=AdapterPlan(steps=500, lr=2e-2), latents="free", last=_OURS),
     "universal-swapped": Method(plan=AdapterPlan(), last=_OURS),
-    "layered-joint": Method(stack=True),
+    "layered-joint": Method(first=_OURS, stack=True),
     "yang": Method(first=_PAPER),
     "lam": Method(first=_PAPER, plan=_BIASES),
     "lam-fair": Method(

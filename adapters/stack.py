@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from adapters.cost import Cost
-from adapters.descent import descend, frozen, optimiser_of
-from adapters.refine import Best, Tell, leaves
+from adapters.descent import Tell, anneal, frozen, optimiser_of
+from adapters.filed import filed
+from adapters.refine import Best, leaves
 from adapters.schedule import Schedule
 from layered.codec import LayeredCodec, as_decoded
 from layered.guide import Guide
@@ -30,13 +31,16 @@ def refine_stack(
     generator: torch.Generator,
     guide: Guide | None = None,
     half: bool = False,
+    exact: bool = False,
     tell: Tell | None = None,
 ) -> list[Latents]:
     """Latents of each layer, before rounding, with the lowest hard-rounded cost of the whole that was met.
 
     originals: [1, 3, H_k, W_k], base first.  costs: of each layer, of its own pixels; the whole is their sum, weighted
     by pixels, so that all bits count alike, and a layer counts by its lambda: one of 0 leaves its picture out.
-    Between layers pictures are rounded to 8 bits as a decoder's, and gradients pass through that.
+    Between layers pictures are rounded to 8 bits as a decoder's, and gradients pass through that.  exact: how the file
+    will be decoded; the encoder's own latents are returned where that file does not cost less than theirs.
+    Raises LayeredError where their cost is not finite.
     """
     began, walk = time.monotonic(), _Walk(codec, originals, qualities, costs, guide)
     with frozen(codec):
@@ -47,23 +51,17 @@ def refine_stack(
             copies, moving = leaves(codec.layer(k), latents)
             held.append(copies)
             free += moving
-        optimiser = optimiser_of((free, schedule.lr))
-        idle = 0
-        for step in range(schedule.steps):
-            if schedule.seconds is not None and time.monotonic() - began > schedule.seconds:
-                break
-            with torch.enable_grad():
-                loss = walk.cost(held, schedule.rounding_at(step, generator), half).sum()
-                descend(optimiser, loss, schedule.share(step))
-            if tell is not None:
-                tell(step + 1, schedule.steps)
-            if schedule.is_trial(step):
-                with torch.no_grad():
-                    found = best.consider(_joined(held), walk.cost(held, Hard(exact=False)))
-                idle = 0 if found else idle + 1
-                if schedule.patience is not None and idle >= schedule.patience:
-                    break
-    return _split(best.parts, [len(latents.parts) for latents in first])
+
+        def loss(rounding: Rounding) -> Tensor:
+            return walk.cost(held, rounding, half).sum()
+
+        @torch.no_grad()
+        def trial() -> bool:
+            return best.consider(_joined(held), walk.cost(held, Hard(exact=False)))
+
+        anneal(schedule, began, generator, optimiser_of((free, schedule.lr)), loss, trial, tell)
+    found = _split(best.parts, [len(latents.parts) for latents in first])
+    return found if walk.filed(found, exact) < walk.filed(first, exact) else first
 
 
 class _Walk:
@@ -95,17 +93,31 @@ class _Walk:
     def cost(self, latents: Sequence[Latents], rounding: Rounding, half: bool = False) -> Tensor:
         """Bits per pixel of the top layer, and distortions, [1]."""
         whole = self.originals[0].new_zeros(1)
-        pixels = self.originals[-1].shape[-2] * self.originals[-1].shape[-1]
         lower = carried = None
         for k, (given, original, cost) in enumerate(zip(latents, self.originals, self.costs, strict=True)):
             layer, context = self.codec.layer(k), self._context(k, lower, carried)
             coded = layer.code(given, context, rounding)
             with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
                 picture = layer.synthesise(coded.latents, context).float()
-            share = original.shape[-2] * original.shape[-1] / pixels
             lower, carried = as_decoded(picture), layer.carry(coded.latents, context)
-            whole = whole + share * cost.of(coded.bits, lower, original)
+            where = layer.fidelity(coded.latents, context)
+            whole = whole + self._share(k) * cost.of(coded.bits, lower, original, where)
         return whole
+
+    def filed(self, latents: Sequence[Latents], exact: bool) -> float:
+        """The same of the file."""
+        whole = 0.0
+        lower = carried = None
+        for k, (given, original, cost) in enumerate(zip(latents, self.originals, self.costs, strict=True)):
+            context = replace(self._context(k, lower, carried), exact=exact)
+            made = filed(self.codec.layer(k), given, b"", original, context, cost)
+            lower, carried = made.picture, made.carried
+            whole += self._share(k) * made.cost
+        return whole
+
+    def _share(self, k: int) -> float:
+        """Pixels of layer k, relative to the top layer's."""
+        return self.originals[k][0, 0].numel() / self.originals[-1][0, 0].numel()
 
     def _context(self, k: int, lower: Tensor | None, carried: Tensor | None) -> Context:
         return replace(self._contexts[k], lower=lower, carried=carried, _made={})
