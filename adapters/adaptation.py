@@ -11,12 +11,15 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
+from adapters.coding import Lattice
 from adapters.cost import Cost
+from adapters.descent import Tell
 from adapters.half import is_quick
+from adapters.kinds import LowRank, kind_of
 from adapters.layer import adapt_layer
 from adapters.methods import Method, method_of
-from adapters.refine import Tell
-from adapters.schedule import SCHEDULES, Schedule, schedule_of
+from adapters.plain import coding_of
+from adapters.schedule import Schedule, schedule_of
 from adapters.stack import refine_stack, shifted
 from layered.adaptation import Adapted, Choose
 from layered.base.gain import lambda_at
@@ -34,7 +37,7 @@ class AdaptationSettings(Strict):
 
     method: a name of `adapters.methods`; the following replace its own settings where they are given.  layers: numbers
     of the layers, base 0, or `all`.  steps, adapter_steps, last_steps: of the refinement, of the adapters, and of the
-    refinement after them.  seconds: of each layer's refinements, at the most.  patience: see `adapters.schedule`.
+    refinement after them.  seconds: of each refinement of a layer, at the most.  patience: see `adapters.schedule`.
     schedule: a name of the refinement's.  lam: the trade-off, by default that of each layer's quality.  distortion:
     `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`.  weights: of the layers'
     distortions, for `layered-joint`; 1 each by default.  seed: of all that is drawn.  half: steps in bfloat16; by
@@ -78,32 +81,31 @@ class AdaptationSettings(Strict):
         """The method with the settings that replace its own.  Raises OptionError for one that it has no use for."""
         method = method_of(self.method)
         first, last, plan = method.first, method.last, method.plan
-        if method.stack:
-            first = SCHEDULES["fast"]
+        refined = first is not None or last is not None
+        adapter_alone = plan is not None and not refined
         unused = {
-            "steps": first is None and plan is None,
+            "steps": (adapter_alone and self.adapter_steps is not None)
+            or (first is None and last is not None and self.last_steps is not None),
             "adapter_steps": plan is None,
             "last_steps": last is None,
-            "schedule": first is None and last is None,
-            "seconds": first is None and last is None,
-            "patience": first is None and last is None,
-            "rank": plan is None,
+            "seconds": not refined,
+            "patience": not refined,
+            "schedule": not refined,
+            "rank": plan is None or not isinstance(kind_of(plan.kind), LowRank),
             "sites": plan is None,
-            "rate": plan is None,
+            "rate": plan is None or not isinstance(coding_of(plan.coding), Lattice),
             "weights": not method.stack,
             "layers": method.stack,
         }
         for name, useless in unused.items():
             if useless and getattr(self, name) not in (None, "all"):
-                raise OptionError(f"{name} has no meaning for the method {self.method}")
+                raise OptionError(f"{name} has no meaning for the method {self.method}, as it is set here")
         if first is not None:
             first = self._schedule(first, self.steps)
         if last is not None:
             last = self._schedule(last, self.steps if self.last_steps is None else self.last_steps)
         if plan is not None:
-            steps = self.adapter_steps
-            if steps is None and first is None and last is None:
-                steps = self.steps  # all that there is
+            steps = self.steps if adapter_alone and self.adapter_steps is None else self.adapter_steps
             given = {"steps": steps, "rank": self.rank, "sites": self.sites, "rate": self.rate}
             plan = plan.model_copy(update={name: value for name, value in given.items() if value is not None})
         return replace(method, first=first, last=last, plan=plan)
@@ -125,7 +127,7 @@ class AdaptationSettings(Strict):
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What adaptation did to one layer: cost before and after, bytes of adapter weights, seconds."""
+    """What adaptation did to one layer: cost of its file before and after, bytes of adapter weights, seconds."""
 
     layer: int
     before: float
@@ -137,8 +139,8 @@ class LayerReport:
 class PerImage:
     """The adaptation that `LayeredCodec.encode` takes.
 
-    reports: of the layers of the last picture.  tell: of a layer's number and the name of a stage, what is told of its
-    steps.  Raises OptionError for settings that do not go together.
+    reports: of the layers of the last picture that were adapted by themselves.  tell: of a layer's number and the name
+    of a stage, what is told of its steps.  Raises OptionError for settings that do not go together.
     """
 
     def __init__(self, settings: AdaptationSettings, tell: Callable[[int, str], Tell] | None = None) -> None:
@@ -157,10 +159,9 @@ class PerImage:
         wanted = range(count) if settings.layers == "all" else settings.layers
         generator = torch.Generator().manual_seed(settings.seed)
         half = is_quick(codec.device) if settings.half is None else settings.half
-        together, method = None, self.method
-        if method.stack:
-            together = self._together(codec, originals, qualities, guide, generator, half)
-            method = Method(first=method.last)  # of the top layer, which no other waits for
+        together = self._together(codec, originals, qualities, exact, guide, generator, half)
+        # Of a stack the top layer alone is refined again: no other waits for it.
+        method = replace(self.method, first=self.method.last, last=None) if self.method.stack else self.method
 
         def choose(k: int, context: Context) -> Adapted:
             layer = codec.layer(k)
@@ -169,7 +170,7 @@ class PerImage:
                 latents = shifted(latents, together[k])
             if k not in wanted or (together is not None and k < count - 1):
                 return Adapted(latents)
-            cost = Cost(self._lam(codec, k, qualities[k]), settings.distortion)
+            cost = self._cost(codec, k, qualities, count)
             tell = None if self.tell is None else partial(self.tell, k)
             found = adapt_layer(layer, originals[k], context, cost, method, generator, half, latents, tell)
             self.reports.append(LayerReport(k, found.before, found.after, len(found.weights), found.seconds))
@@ -178,19 +179,18 @@ class PerImage:
         return choose
 
     def _together(
-        self, codec: LayeredCodec, originals: Sequence[Tensor], qualities: Sequence[float], guide: Guide | None,
-        generator: torch.Generator, half: bool,
-    ) -> list[Latents]:  # fmt: skip
-        weights = self.settings.weights or (1.0,) * len(originals)
-        costs = [
-            Cost(weight * self._lam(codec, k, qualities[k]), self.settings.distortion)
-            for k, weight in enumerate(weights)
-        ]  # fmt: skip
-        assert self.method.first is not None
+        self, codec: LayeredCodec, originals: Sequence[Tensor], qualities: Sequence[float], exact: bool,
+        guide: Guide | None, generator: torch.Generator, half: bool,
+    ) -> list[Latents] | None:  # fmt: skip
+        if not self.method.stack or self.method.first is None:
+            return None
+        costs = [self._cost(codec, k, qualities, len(originals)) for k in range(len(originals))]
         tell = None if self.tell is None else self.tell(0, "latents of all layers")
         return refine_stack(
-            codec, originals, qualities, costs, self.method.first, generator, guide, half, tell
+            codec, originals, qualities, costs, self.method.first, generator, guide, half, exact, tell
         )  # fmt: skip
 
-    def _lam(self, codec: LayeredCodec, k: int, quality: float) -> float:
-        return self.settings.lam or lambda_at(codec.layer(k).lambdas, quality)
+    def _cost(self, codec: LayeredCodec, k: int, qualities: Sequence[float], count: int) -> Cost:
+        lam = self.settings.lam or lambda_at(codec.layer(k).lambdas, qualities[k])
+        weight = (self.settings.weights or (1.0,) * count)[k]
+        return Cost(weight * lam, self.settings.distortion)

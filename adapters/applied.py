@@ -44,6 +44,10 @@ class AdaptedLayer(Enhancement):
         return self.layer.selective
 
     @property
+    def continuous(self) -> int | None:  # type: ignore[override]
+        return self.layer.continuous
+
+    @property
     def quality_range(self) -> tuple[float, float]:
         return self.layer.quality_range
 

@@ -34,18 +34,24 @@ class Cost:
         if not 0 <= self.lam < float("inf"):
             raise OptionError(f"lambda must be 0 or more, got {self.lam}")
 
-    def of(self, bits: Tensor, picture: Tensor, original: Tensor) -> Tensor:
+    def of(self, bits: Tensor, picture: Tensor, original: Tensor, where: Tensor | None = None) -> Tensor:
         """bits [B], pictures [B, 3, H, W] in [0, 1] -> [B], differentiable.
 
+        where: [B, 1, H, W] in [0, 1], what counts of the pictures, see `layered.layer.Layer.fidelity`; all by default.
         Raises OptionError where MS-SSIM is asked for pictures of fewer than 161 pixels a side.
         """
-        pixels = original.shape[-2] * original.shape[-1]
-        return bits / pixels + self.lam * DISTORTIONS[self.distortion](picture.float(), original.float())
+        rate = bits / (original.shape[-2] * original.shape[-1])
+        if self.lam == 0:  # the picture may be too small for MS-SSIM
+            return rate
+        picture, original = picture.float(), original.float()
+        if where is not None:
+            picture = original + where * (picture - original)
+        return rate + self.lam * DISTORTIONS[self.distortion](picture, original)
 
     @torch.no_grad()
-    def decoded(self, bits: Tensor, picture: Tensor, original: Tensor) -> Tensor:
+    def decoded(self, bits: Tensor, picture: Tensor, original: Tensor, where: Tensor | None = None) -> Tensor:
         """The same of the pictures as a decoder gives them, in 8 bits."""
-        return self.of(bits, as_decoded(picture), original)
+        return self.of(bits, as_decoded(picture), original, where)
 
 
 def _squared(picture: Tensor, original: Tensor) -> Tensor:

@@ -1,14 +1,21 @@
-"""What all optimisations of one picture share: a step that numbers which are none cannot spoil."""
+"""What all optimisations of one picture share: a step that numbers which are none cannot spoil, and when to stop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["descend", "frozen", "optimiser_of"]
+from adapters.schedule import Schedule
+from layered.rounding import Rounding
+
+__all__ = ["Tell", "anneal", "descend", "frozen", "optimiser_of"]
+
+Tell = Callable[[int, int], None]
+"""Told after each step how many are done, and how many there are at the most."""
 
 
 def optimiser_of(*groups: tuple[Sequence[Tensor], float]) -> torch.optim.Optimizer:
@@ -25,6 +32,40 @@ def descend(optimiser: torch.optim.Optimizer, loss: Tensor, share: float) -> Non
     for group in optimiser.param_groups:
         group["lr"] = share * group["initial_lr"]
     optimiser.step()
+
+
+def anneal(
+    schedule: Schedule,
+    began: float,
+    generator: torch.Generator,
+    optimiser: torch.optim.Optimizer,
+    loss: Callable[[Rounding], Tensor],
+    trial: Callable[[], bool],
+    tell: Tell | None = None,
+) -> int:
+    """Descend under the schedule's roundings; how many steps were taken.
+
+    began: when the schedule's seconds began, as of `time.monotonic`.  trial: tries the latents as they are now,
+    hard-rounded, and says whether they gain; called when the schedule says so, and behind the last step in any case.
+    """
+    taken = idle = 0
+    tried = True
+    for step in range(schedule.steps):
+        if schedule.seconds is not None and time.monotonic() - began > schedule.seconds:
+            break
+        with torch.enable_grad():
+            descend(optimiser, loss(schedule.rounding_at(step, generator)), schedule.share(step))
+        taken = step + 1
+        if tell is not None:
+            tell(taken, schedule.steps)
+        tried = schedule.is_trial(step)
+        if tried:
+            idle = 0 if trial() else idle + 1
+            if schedule.patience is not None and idle >= schedule.patience:
+                break
+    if not tried:
+        trial()
+    return taken
 
 
 @contextmanager

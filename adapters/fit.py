@@ -66,10 +66,10 @@ class Fit:
 
     def __init__(self, layer: Layer, plan: AdapterPlan, names: Sequence[str], generator: torch.Generator) -> None:
         kind, places = kind_of(plan.kind), sites(layer)
+        device = next(layer.parameters()).device
         self.layer, self.plan, self.coding = layer, plan, coding_of(plan.coding)
         self.generator, self.groups = generator, kind.groups
-        self.values = {name: self._start(kind.start(places[name], plan.rank, generator)) for name in names}
-        device = next(iter(self.values.values()))[0].device
+        self.values = {name: self._start(kind.start(places[name], plan.rank, generator), device) for name in names}
         self.gates = torch.full((len(names),), OPEN, device=device, requires_grad=plan.gates)
         self.refit()
 
@@ -114,12 +114,11 @@ class Fit:
         with torch.no_grad():
             self.gates[list(self.values).index(name)] = -OPEN
 
-    def _start(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def _start(self, tensors: Sequence[Tensor], device: torch.device) -> tuple[Tensor, ...]:
         if self.plan.spread is not None:
-            device = self.generator.device
-            drawn = (torch.randn(t.shape, generator=self.generator, device=device) for t in tensors)
-            tensors = [self.plan.spread * d.to(t.device) for d, t in zip(drawn, tensors, strict=True)]
-        return tuple(tensor.clone().requires_grad_(True) for tensor in tensors)
+            drawn = (torch.randn(t.shape, generator=self.generator, device=self.generator.device) for t in tensors)
+            tensors = [self.plan.spread * each for each in drawn]
+        return tuple(tensor.detach().to(device, copy=True).requires_grad_(True) for tensor in tensors)
 
     def _grouped(self, values: dict[str, tuple[Tensor, ...]] | None = None) -> list[list[Tensor]]:
         parts: list[list[Tensor]] = [[] for _ in range(self.groups)]

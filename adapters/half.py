@@ -20,9 +20,9 @@ _DENSE = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 def is_quick(device: torch.device) -> bool:
     """Whether bfloat16 is arithmetic there, not an emulation of it."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    told = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return bool(told and told())
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+    told = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # oneDNN's own answer counts emulation in
+    return device.type == "cpu" and told is not None and bool(told())
 
 
 @torch.no_grad()

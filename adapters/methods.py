@@ -18,8 +18,8 @@ class Method:
 
     first: how latents are refined before anything else.  plan: the adapters, found next.  latents: whether these come
     with latents that stay as they are, latents that are optimised with them, or an encoder that is.  last: how latents
-    are refined with the adapters in place.  stack: the latents of all layers are refined together, first, and `last` is
-    of the top layer's alone.
+    are refined with the adapters in place.  stack: `first` refines the latents of all layers together, and `last` those
+    of the top layer again.
     """
 
     first: Schedule | None = None
@@ -45,7 +45,7 @@ METHODS: dict[str, Method] = {
     "universal": Method(first=_OURS, plan=AdapterPlan()),
     "universal-joint": Method(plan=AdapterPlan(steps=500, lr=2e-2), latents="free", last=_OURS),
     "universal-swapped": Method(plan=AdapterPlan(), last=_OURS),
-    "layered-joint": Method(last=_OURS, stack=True),
+    "layered-joint": Method(first=_OURS, last=_OURS, stack=True),
     "yang": Method(first=_PAPER),
     "lam": Method(first=_PAPER, plan=_BIASES),
     "lam-fair": Method(

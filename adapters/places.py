@@ -25,11 +25,12 @@ WORDS = ("@attention", "@synthesis", "@decoder")
 def places(layer: Layer, kind: str, patterns: Sequence[str], original: Tensor, context: Context) -> tuple[str, ...]:
     """The sites that the patterns name and the kind suits, each once.
 
-    patterns: shell patterns of modules' names, `!pattern` to take away, or one of these words.  `@attention`: the last
-    place for adapters that the synthesis has, in WACNN behind its last attention, at a quarter of the picture's size;
-    of layers that have none all modules of the synthesis.  `@synthesis`: all that it runs behind the latents, and so
-    not what predicts from the layer below.  `@decoder`: that too, and what only entropy coding runs.  original: any
-    picture of the context's size, [1, 3, H, W].  Raises OptionError, listing the sites, where none is left.
+    patterns: shell patterns of the names of modules that the synthesis runs, `!pattern` to take away from what was
+    named before, or one of these words.  `@attention`: the last place for adapters that the synthesis has, in WACNN
+    behind its last attention, at a quarter of the picture's size; of layers that have none all modules of the
+    synthesis.  `@synthesis`: all that it runs behind the latents, and so not what predicts from the layer below.
+    `@decoder`: that too, and what only entropy coding runs.  original: any picture of the context's size,
+    [1, 3, H, W].  Raises OptionError, listing the sites, where none is left.
     """
     every, suits = sites(layer), kind_of(kind).suits
     coded = layer.code(layer.analyse(original, context), context, Hard(exact=False)).latents
@@ -47,7 +48,7 @@ def places(layer: Layer, kind: str, patterns: Sequence[str], original: Tensor, c
         elif pattern.startswith("@"):
             raise OptionError(f"no word for sites is {pattern!r}; there are {', '.join(WORDS)}")
         elif pattern.startswith("!"):
-            away = chosen(layer, (pattern[1:],), used)
+            away = chosen(layer, (pattern[1:],), found)
             found = [name for name in found if name not in away]
         else:
             found += chosen(layer, (pattern,), used)

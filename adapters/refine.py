@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,17 +11,14 @@ from torch import Tensor
 
 from adapters.applied import AdaptedLayer
 from adapters.cost import Cost
-from adapters.descent import descend, frozen, optimiser_of
+from adapters.descent import Tell, anneal, frozen, optimiser_of
 from adapters.half import halved
 from adapters.schedule import Schedule
 from layered.errors import LayeredError
 from layered.layer import Context, Latents, Layer
-from layered.rounding import Hard
+from layered.rounding import Hard, Rounding
 
-__all__ = ["Best", "Refined", "Tell", "hard_cost", "leaves", "refine"]
-
-Tell = Callable[[int, int], None]
-"""Told after each step how many are done, and how many there are at the most."""
+__all__ = ["Best", "Refined", "hard_cost", "leaves", "refine"]
 
 
 @dataclass(frozen=True)
@@ -76,28 +73,22 @@ def refine(
     seen = AdaptedLayer(layer, tensors) if tensors else layer
     with frozen(layer):
         with torch.no_grad():
-            first = layer.analyse(original, context) if start is None else start
+            first = seen.analyse(original, context) if start is None else start
             before = hard_cost(seen, first, original, context, cost)
             quick = halved(layer, first, context, tensors or {}) if half else seen
         best = Best(first, before)
         latents, free = leaves(layer, first)
-        optimiser = optimiser_of((free, schedule.lr))
-        taken = idle = 0
-        for step in _steps(schedule, began):
-            taken = step + 1
-            with torch.enable_grad():
-                coded = seen.code(latents, context, schedule.rounding_at(step, generator))
-                with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
-                    picture = quick.synthesise(coded.latents, context)
-                loss = cost.of(coded.bits, picture, original).sum()
-                descend(optimiser, loss, schedule.share(step))
-            if tell is not None:
-                tell(taken, schedule.steps)
-            if schedule.is_trial(step):
-                found = best.consider(latents, hard_cost(seen, latents, original, context, cost))
-                idle = 0 if found else idle + 1
-                if schedule.patience is not None and idle >= schedule.patience:
-                    break
+
+        def loss(rounding: Rounding) -> Tensor:
+            coded = seen.code(latents, context, rounding)
+            with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
+                picture = quick.synthesise(coded.latents, context)
+            return cost.of(coded.bits, picture, original, layer.fidelity(coded.latents, context)).sum()
+
+        def trial() -> bool:
+            return best.consider(latents, hard_cost(seen, latents, original, context, cost))
+
+        taken = anneal(schedule, began, generator, optimiser_of((free, schedule.lr)), loss, trial, tell)
     return Refined(Latents(tuple(best.parts)), before, best.cost, taken, time.monotonic() - began)
 
 
@@ -105,7 +96,8 @@ def refine(
 def hard_cost(layer: Layer, latents: Latents, original: Tensor, context: Context, cost: Cost) -> Tensor:
     """The cost [B] of latents as they would be coded and decoded, but for the entropy parameters' float64."""
     coded = layer.code(latents, context, Hard(exact=False))
-    return cost.decoded(coded.bits, layer.synthesise(coded.latents, context), original)
+    picture, where = layer.synthesise(coded.latents, context), layer.fidelity(coded.latents, context)
+    return cost.decoded(coded.bits, picture, original, where)
 
 
 def leaves(layer: Layer, latents: Latents) -> tuple[Latents, list[Tensor]]:
@@ -115,10 +107,3 @@ def leaves(layer: Layer, latents: Latents) -> tuple[Latents, list[Tensor]]:
     for part in copies.parts[len(free) :]:
         part.requires_grad_(False)
     return copies, free
-
-
-def _steps(schedule: Schedule, began: float) -> Iterator[int]:
-    for step in range(schedule.steps):
-        if schedule.seconds is not None and time.monotonic() - began > schedule.seconds:
-            return
-        yield step

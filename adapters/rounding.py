@@ -17,7 +17,8 @@ __all__ = ["LOGITS", "Gumbel", "SoftRound", "logits_of"]
 _EDGE = 1e-5
 """Distances are kept this far from 0 and 1, where the logits are infinite."""
 _SLOPE = 1.4  # of `ssl`
-_SHRINK, _POWER = 0.98, 1.4  # of distances, with three classes
+_SHRINK, _FAR = 0.98, 1.5  # of distances, with three classes; those of `ssl` reach 1.5
+_POWER = 1.4  # of probabilities, with three classes
 
 
 def _atanh(v: Tensor) -> Tensor:
@@ -53,8 +54,9 @@ class Gumbel:
 
     temperature: of the probabilities and of the relaxation alike.  logits: `atanh` (SGA; Yang, Bamler and Mandt,
     NeurIPS 2020), or `linear`, `cosine`, `ssl` (SGA+; Perugachi-Diaz et al. 2024).  classes: 2, the integers below and
-    above, or 3, the nearest and its neighbours, whose distances d count as (0.98 d)^1.4, 1 at the most.  The same
-    sample goes to synthesis and likelihood.
+    above, or 3, the nearest and its neighbours: a distance d then counts as 0.98 d, 1 at the most, and for `ssl` as
+    0.98 d / 1.5, so that all three are in reach everywhere, and the probability is raised to 1.4, as in the code of
+    SGA+.  The same sample goes to synthesis and likelihood.
     """
 
     temperature: float
@@ -87,9 +89,10 @@ class Gumbel:
         return self._shares(-distances)
 
     def _logits(self, distance: Tensor) -> Tensor:
+        power = 1.0
         if self.classes == 3:
-            distance = (_SHRINK * distance.clamp(min=_EDGE)) ** _POWER
-        return logits_of(self.logits)(distance.clamp(_EDGE, 1 - _EDGE))
+            distance, power = _SHRINK * distance / (_FAR if self.logits == "ssl" else 1.0), _POWER
+        return power * logits_of(self.logits)(distance.clamp(_EDGE, 1 - _EDGE))
 
     def _shares(self, logits: Tensor) -> Tensor:
         gumbel = -torch.log(-torch.log(self._uniform(logits)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -11,9 +12,9 @@ from adapters.applied import AdaptedLayer
 from adapters.places import encoder_sites
 from adapters.refine import leaves
 from adapters.schedule import Schedule
-from adapters.sites import own_parameters, sites
+from adapters.sites import own_parameters, sites, used_sites
 from layered.layer import Coded, Context, Latents, Layer
-from layered.rounding import Hard, Mixed
+from layered.rounding import Hard, Mixed, StraightThrough
 
 __all__ = ["Encoder", "Fixed", "Free", "Source"]
 
@@ -25,30 +26,33 @@ class Source(Protocol):
     lr: float
     changing: tuple[str, ...]
 
-    def coded(self, tensors: dict[str, Tensor], step: int) -> Coded:
+    def coded(self, tensors: Mapping[str, Tensor], step: int) -> Coded:
         """Quantised latents and bits [1], where the decoder has these tensors, at `step`."""
         ...
 
-    def latents(self) -> Latents:
-        """As they are now, before rounding."""
+    def latents(self, tensors: Mapping[str, Tensor]) -> Latents:
+        """As they are now, before rounding, where the decoder has these tensors."""
         ...
 
 
 class Fixed:
-    """Latents of which everything is known."""
+    """Latents that stay as they are; coded again only where tensors change that more than the synthesis uses."""
 
     def __init__(self, layer: Layer, latents: Latents, context: Context) -> None:
         self.free: list[Tensor] = []
         self.lr = 0.0
         self.changing: tuple[str, ...] = ()
-        self._latents = latents
+        self._layer, self._latents, self._context = layer, latents, context
         with torch.no_grad():
             self._coded = layer.code(latents, context, Hard(exact=False))
+        self._behind = tuple(f"{name}." for name in used_sites(layer, self._coded.latents, context))
 
-    def coded(self, tensors: dict[str, Tensor], step: int) -> Coded:
-        return self._coded
+    def coded(self, tensors: Mapping[str, Tensor], step: int) -> Coded:
+        if all(name.startswith(self._behind) for name in tensors):
+            return self._coded
+        return AdaptedLayer(self._layer, tensors).code(self._latents, self._context, StraightThrough())
 
-    def latents(self) -> Latents:
+    def latents(self, tensors: Mapping[str, Tensor]) -> Latents:
         return self._latents
 
 
@@ -63,11 +67,11 @@ class Free:
         self.changing: tuple[str, ...] = ()
         self._layer, self._context, self._schedule, self._generator = layer, context, schedule, generator
 
-    def coded(self, tensors: dict[str, Tensor], step: int) -> Coded:
+    def coded(self, tensors: Mapping[str, Tensor], step: int) -> Coded:
         rounding = self._schedule.rounding_at(step, self._generator)
         return AdaptedLayer(self._layer, tensors).code(self._latents, self._context, rounding)
 
-    def latents(self) -> Latents:
+    def latents(self, tensors: Mapping[str, Tensor]) -> Latents:
         return Latents(tuple(part.detach() for part in self._latents.parts))
 
 
@@ -90,11 +94,11 @@ class Encoder:
         self.free = list(self._own.values())
         self._layer, self._original, self._context, self._generator = layer, original, context, generator
 
-    def coded(self, tensors: dict[str, Tensor], step: int) -> Coded:
+    def coded(self, tensors: Mapping[str, Tensor], step: int) -> Coded:
         layer = AdaptedLayer(self._layer, {**self._own, **tensors})
         latents = layer.analyse(self._original, self._context)
         return layer.code(latents, self._context, Mixed(self._generator))
 
     @torch.no_grad()
-    def latents(self) -> Latents:
-        return AdaptedLayer(self._layer, self._own).analyse(self._original, self._context)
+    def latents(self, tensors: Mapping[str, Tensor]) -> Latents:
+        return AdaptedLayer(self._layer, {**self._own, **tensors}).analyse(self._original, self._context)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from adapters.cost import Cost
-from adapters.descent import descend, frozen, optimiser_of
-from adapters.refine import Best, Tell, leaves
+from adapters.descent import Tell, anneal, frozen, optimiser_of
+from adapters.filed import filed
+from adapters.refine import Best, leaves
 from adapters.schedule import Schedule
 from layered.codec import LayeredCodec, as_decoded
 from layered.guide import Guide
@@ -33,6 +34,7 @@ def refine_stack(
     generator: torch.Generator,
     guide: Guide | None = None,
     half: bool = False,
+    exact: bool = False,
     tell: Tell | None = None,
 ) -> list[Latents]:
     """For each layer what is to be added to the encoder's latents, for the lowest hard-rounded cost of the whole.
@@ -40,7 +42,9 @@ def refine_stack(
     originals: [1, 3, H_k, W_k], base first.  costs: of each layer, of its own pixels; the whole is their sum, weighted
     by pixels, so that all bits count alike, and a layer counts by its lambda: one of 0 leaves its picture out.  Sums
     rather than latents are found, so that while a layer moves those above it are encoded anew.  Between layers pictures
-    are hard-rounded as a decoder's, and gradients pass straight through that.
+    are hard-rounded as a decoder's, and gradients pass straight through that.  exact: how the file will be decoded;
+    zeros are returned where that file does not cost less than the encoder's.  Raises LayeredError where the cost of
+    that is not finite.
     """
     began, walk = time.monotonic(), _Walk(codec, originals, qualities, costs, guide)
     with frozen(codec):
@@ -51,23 +55,17 @@ def refine_stack(
             copies, moving = leaves(codec.layer(k), latents)
             held.append(copies)
             groups.append((moving, schedule.lr * _SLOWER ** (len(first) - 1 - k)))
-        optimiser = optimiser_of(*groups)
-        idle = 0
-        for step in range(schedule.steps):
-            if schedule.seconds is not None and time.monotonic() - began > schedule.seconds:
-                break
-            with torch.enable_grad():
-                loss = walk.cost(held, schedule.rounding_at(step, generator), half).sum()
-                descend(optimiser, loss, schedule.share(step))
-            if tell is not None:
-                tell(step + 1, schedule.steps)
-            if schedule.is_trial(step):
-                with torch.no_grad():
-                    found = best.consider(_joined(held), walk.cost(held, Hard(exact=False)))
-                idle = 0 if found else idle + 1
-                if schedule.patience is not None and idle >= schedule.patience:
-                    break
-    return _split(best.parts, [len(latents.parts) for latents in first])
+
+        def loss(rounding: Rounding) -> Tensor:
+            return walk.cost(held, rounding, half).sum()
+
+        @torch.no_grad()
+        def trial() -> bool:
+            return best.consider(_joined(held), walk.cost(held, Hard(exact=False)))
+
+        anneal(schedule, began, generator, optimiser_of(*groups), loss, trial, tell)
+    found = _split(best.parts, [len(latents.parts) for latents in first])
+    return found if walk.filed(found, exact) < walk.filed(first, exact) else first
 
 
 def shifted(latents: Latents, by: Latents) -> Latents:
@@ -105,22 +103,41 @@ class _Walk:
     def cost(self, shifts: Sequence[Latents], rounding: Rounding, half: bool = False) -> Tensor:
         """Bits per pixel of the top layer, and distortions, [1]."""
         whole = self.originals[0].new_zeros(1)
-        pixels = self.originals[-1].shape[-2] * self.originals[-1].shape[-1]
         lower = carried = None
         for k, (by, original, cost) in enumerate(zip(shifts, self.originals, self.costs, strict=True)):
             layer, context = self.codec.layer(k), self._context(k, lower, carried)
             latents = shifted(layer.analyse(original, context), by)
             coded = layer.code(latents, context, rounding)
-            with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
-                picture = layer.synthesise(coded.latents, context).float()
-            share = original.shape[-2] * original.shape[-1] / pixels
-            whole = whole + share * cost.of(coded.bits, as_decoded(picture), original)
+            picture = self._picture(k, coded.latents, context, half)
+            where = layer.fidelity(coded.latents, context)
+            whole = whole + self._share(k) * cost.of(coded.bits, picture, original, where)
             if k < len(self.originals) - 1 and not isinstance(rounding, Hard):
+                # What is above must not adapt to a picture that no decoder has.
                 coded = layer.code(latents, context, StraightThrough())
-                with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
-                    picture = layer.synthesise(coded.latents, context).float()
-            lower, carried = as_decoded(picture), layer.carry(coded.latents, context)
+                picture = self._picture(k, coded.latents, context, half)
+            lower, carried = picture, layer.carry(coded.latents, context)
         return whole
+
+    def filed(self, shifts: Sequence[Latents], exact: bool) -> float:
+        """The same of the file."""
+        whole = 0.0
+        lower = carried = None
+        for k, (by, original, cost) in enumerate(zip(shifts, self.originals, self.costs, strict=True)):
+            layer, context = self.codec.layer(k), replace(self._context(k, lower, carried), exact=exact)
+            with torch.no_grad():
+                latents = shifted(layer.analyse(original, context), by)
+            made = filed(layer, latents, b"", original, context, cost)
+            lower, carried = made.picture, made.carried
+            whole += self._share(k) * made.cost
+        return whole
+
+    def _picture(self, k: int, latents: Latents, context: Context, half: bool) -> Tensor:
+        with torch.autocast(self.originals[k].device.type, torch.bfloat16, enabled=half):
+            return as_decoded(self.codec.layer(k).synthesise(latents, context).float())
+
+    def _share(self, k: int) -> float:
+        """Pixels of layer k, relative to the top layer's."""
+        return self.originals[k][0, 0].numel() / self.originals[-1][0, 0].numel()
 
     def _context(self, k: int, lower: Tensor | None, carried: Tensor | None) -> Context:
         return replace(self._contexts[k], lower=lower, carried=carried, _made={})

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from adapters.applied import AdaptedLayer
 from adapters.cost import Cost
-from adapters.descent import descend, frozen, optimiser_of
+from adapters.descent import Tell, descend, frozen, optimiser_of
 from adapters.fit import AdapterPlan, Fit
 from adapters.half import halved
 from adapters.memory import remembered
 from adapters.places import places
-from adapters.refine import Tell, hard_cost
-from adapters.section import adapted_layer
+from adapters.refine import hard_cost
+from adapters.section import read_section, tensors_of
 from adapters.sources import Source
+from layered.errors import LayeredError
 from layered.layer import Context, Latents, Layer
 
 __all__ = ["Tuned", "tune"]
@@ -31,7 +33,7 @@ _MOST_DROPPED = 32
 
 @dataclass(frozen=True)
 class Tuned:
-    """Latents before rounding, coded adapter weights, and the cost with all their bits."""
+    """Latents before rounding, coded adapter weights, and the hard-rounded cost with all their bits."""
 
     latents: Latents
     weights: bytes
@@ -58,7 +60,7 @@ def tune(
     fit = Fit(layer, plan, names, generator)
     optimiser = optimiser_of((fit.free(), plan.lr), (source.free, source.lr))
     device = original.device.type
-    quick = halved(layer, source.latents(), context, {}).tensors if half else {}
+    quick = halved(layer, source.latents({}), context, {}).tensors if half else {}
     with frozen(layer), remembered(layer, (*names, *source.changing)):
         for step in range(plan.steps):
             with torch.enable_grad():
@@ -66,18 +68,18 @@ def tune(
                 coded = source.coded(seen.tensors, step)
                 with torch.autocast(device, torch.bfloat16, enabled=half):
                     picture = AdaptedLayer(layer, {**quick, **seen.tensors}).synthesise(coded.latents, context)
-                loss = cost.of(coded.bits + seen.bits, picture, original).sum()
+                loss = cost.of(coded.bits + seen.bits, picture, original, layer.fidelity(coded.latents, context)).sum()
                 descend(optimiser, loss, plan.share(step))
             if step % _REFIT == 0:
                 fit.refit()
             if tell is not None:
                 tell(step + 1, plan.steps)
-    latents = source.latents()
 
     def rated(weights: bytes) -> Tuned:
         """As a decoder sees it."""
-        changed = adapted_layer(layer, weights) if weights else layer
-        found = float(hard_cost(changed, latents, original, context, cost))
+        tensors = tensors_of(layer, read_section(layer, weights)) if weights else {}
+        latents = source.latents(tensors)
+        found = float(hard_cost(AdaptedLayer(layer, tensors), latents, original, context, cost))
         return Tuned(latents, weights, found + 8 * len(weights) / (context.height * context.width))
 
     return _cheapest(fit, rated) if plan.gates else rated(fit.packed())
@@ -85,13 +87,21 @@ def tune(
 
 def _cheapest(fit: Fit, rated: Callable[[bytes], Tuned]) -> Tuned:
     """The best of no adapter, of several steps of the grid, and of fewer and fewer sites."""
-    factors = (1.0, *_COARSER) if fit.plan.step is None else (1.0,)
-    tried = {factor: rated(fit.packed(factor)) for factor in factors}
-    factor = min(tried, key=lambda each: tried[each].cost)
-    best, sites = tried[factor], fit.open_sites()
+    plain = rated(b"")
+
+    def tried(factor: float, without: str | None = None) -> Tuned:
+        try:
+            found = rated(fit.packed(factor, without))
+        except LayeredError:  # weights that no decoder takes
+            return replace(plain, cost=math.inf)
+        return found if math.isfinite(found.cost) else replace(plain, cost=math.inf)
+
+    by_factor = {factor: tried(factor) for factor in ((1.0, *_COARSER) if fit.plan.step is None else (1.0,))}
+    factor = min(by_factor, key=lambda each: by_factor[each].cost)
+    best, sites = by_factor[factor], fit.open_sites()
     for name in sites if 1 < len(sites) <= _MOST_DROPPED else ():
-        fewer = rated(fit.packed(factor, without=name))
+        fewer = tried(factor, without=name)
         if fewer.cost <= best.cost:
             best = fewer
             fit.shut(name)
-    return min(rated(b""), best, key=lambda each: each.cost)
+    return best if best.cost < plain.cost else plain

@@ -109,6 +109,7 @@ class LayeredCodec(nn.Module):
             lower, carried = as_decoded(picture), layer.carry(coded.latents, context)
         return tuple(outputs)
 
+    @torch.inference_mode(False)  # adaptation needs autograd, whatever the caller has switched off
     @torch.no_grad()
     def encode(
         self,

@@ -81,6 +81,7 @@ def save_codec(
     return digest
 
 
+@torch.inference_mode(False)  # weights that were made under it could not be adapted
 def load(name: str | Path, device: str | torch.device = "cpu") -> LayeredCodec:
     """The codec in the weights file `name`, in the bundled one of that name, or published; ready to code.
 

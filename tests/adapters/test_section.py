@@ -76,7 +76,8 @@ def test_reading_is_the_inverse_of_writing(kind: str, coding: str, seed: int, sh
 def test_a_stream_with_adapters_decodes_to_the_encoders_pictures(name: str, kind: str, exact: bool) -> None:
     codec = CODECS[name]
     options = (PICTURE, SCALES[name], None, exact)
-    data = codec.encode(*options, adaptation=Scattered(kind, "logistic", 0.2 if kind == "mix" else 0.03), verify=True)
+    deviation = 0.1 if kind == "mix" else 0.03
+    data = codec.encode(*options, adaptation=Scattered(kind, "logistic", deviation), verify=True)
     chunks = stream.parse(data).chunks
     assert all(chunk.adapter for chunk in chunks)
     plain = codec.decode(codec.encode(*options))
