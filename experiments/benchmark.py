@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from experiments.benchmarks import coding, layers, liff, memory, training
+from experiments.benchmarks import adaptation, coding, layers, liff, memory, training
 from experiments.benchmarks.measure import Row, Setting
 from experiments.provenance import commit, machine
 from layered.files import write_bytes_atomic
@@ -36,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "training": training.rows,
     "memory": memory.rows,
     "growth": layers.growth_rows,
+    "adaptation": adaptation.rows,
 }
 HEADER = ("what", "median", "min .. max", "unit", "goal", "difference", "note")
 

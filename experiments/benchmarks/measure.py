@@ -85,7 +85,9 @@ class Pairs:
         """How many times as long as `reference` ours takes."""
         return Row(subject, name, f"x the time of {reference}", self.ratios(), goal, difference, self._note(reference))
 
-    def speed(self, subject: str, name: str, reference: str, goal: Goal, difference: float) -> Row:
+    def speed(
+        self, subject: str, name: str, reference: str, goal: Goal, difference: float | None = None
+    ) -> Row:
         """How many times as fast as `reference` ours is."""
         inverse = tuple(1 / ratio for ratio in self.ratios())
         return Row(subject, name, f"x as fast as {reference}", inverse, goal, difference, self._note(reference))
