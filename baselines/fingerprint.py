@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["source_digest"]
 
 _ROOT = Path(__file__).resolve().parent.parent
-_EQUAL = {"105832305d9da526": "4d3f7aad0f50beb7"}
+_EQUAL = {"57df9ce0ddad86ce": "4d3f7aad0f50beb7"}
 """Sources that measure what earlier ones did: their digest, and that of those, whose results stay valid."""
 
 

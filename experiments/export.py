@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs import Results
+from experiments.spending import part_names
 from experiments.tables import RULES, Tables
 from experiments.words import ladder_label, quality_text, quantity
 from layered.errors import LayeredError, OptionError, install
@@ -67,11 +68,13 @@ def _score_columns(results: Results) -> list[str]:
 
 
 def _record_columns(results: Results) -> list[str]:
-    return [*_RECORD_COLUMNS, *_score_columns(results)]
+    parts = (f"bytes_{name.replace(' ', '_').replace('-', '_')}" for name in part_names(results.records))
+    return [*_RECORD_COLUMNS, *_score_columns(results), *parts]
 
 
 def _record_rows(results: Results) -> list[list[Any]]:
     rows: list[list[Any]] = []
+    parts = part_names(results.records)
     for record in results.records:
         fingerprint = " ".join(f"{key}={value}" for key, value in record.fingerprint.items())
         for index, layer in enumerate(record.layers):
@@ -83,6 +86,7 @@ def _record_rows(results: Results) -> list[list[Any]]:
                     " ".join(record.files_sha256), fingerprint, record.image_sha256,
                     record.provenance.command, record.provenance.commit, record.provenance.machine,
                     record.provenance.threads, *(layer.scores.get(score.label) for score in results.recipe.scores),
+                    *((layer.parts or {}).get(name) for name in parts),
                 ]
             )  # fmt: skip
     return rows

@@ -22,6 +22,7 @@ from experiments.provenance import machine
 from experiments.recipe import Method
 from experiments.record import SCHEMA, LayerRecord, Provenance, Record
 from experiments.scores import ScoreSpec, score_all, scores_fingerprint
+from experiments.spent import spent
 from experiments.store import digest_of
 from layered.errors import LayeredError
 from layered.image import Image8, layer_sizes, resize8
@@ -127,12 +128,13 @@ def measure(item: Item) -> Measured:
     if (check := getattr(codec, "check", None)) is not None:
         check(encoded, pictures)
     layers = []
-    for (width, height), picture, size in zip(sizes, pictures, encoded.layer_bytes, strict=True):
+    parts = spent(codec, encoded) or (None,) * len(sizes)
+    for (width, height), picture, size, held in zip(sizes, pictures, encoded.layer_bytes, parts, strict=True):
         original = resize8(image, width, height)
         bpp = bits_per_pixel(size, width, height)
         similarity = ms_ssim(picture, original) if item.wanted.ms_ssim else None
         scores = score_all(item.wanted.scores, picture, original, item.device)
-        layers.append(LayerRecord(width, height, size, bpp, psnr(picture, original), similarity, scores))
+        layers.append(LayerRecord(width, height, size, bpp, psnr(picture, original), similarity, scores, held))
     counted = _operations(codec, encoded) if item.wanted.operations else None
     digests = tuple(hashlib.sha256(file).hexdigest() for file in encoded.files)
     record = Record(

@@ -27,7 +27,9 @@ class LayerRecord:
     width, height: in pixels.  bytes: all that somebody who wants this layer must have, accumulated over the
     layers below where the method needs them.  bpp: 8 * bytes / (width * height).  psnr: dB, RGB, 8 bits,
     infinite for a lossless picture.  ms_ssim: linear, None where not measured or the picture is too small.  scores:
-    of `experiments.scores` by their labels, None where one is not defined; empty where none was asked for.
+    of `experiments.scores` by their labels, None where one is not defined; empty where none was asked for.  parts:
+    what this layer's own bytes are spent on, by the names of `layered.parts`; None of codecs that are not ours, and in
+    records that are older.
     """
 
     width: int
@@ -37,6 +39,7 @@ class LayerRecord:
     psnr: float
     ms_ssim: float | None
     scores: Mapping[str, float | None] = field(default_factory=dict)
+    parts: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Record:
             raise ValueError("a PSNR or MS-SSIM that is no number")
         if not all(math.isfinite(score or 0.0) for layer in record.layers for score in layer.scores.values()):
             raise ValueError("a score that is no number")
+        if any(min(layer.parts.values(), default=0) < 0 for layer in record.layers if layer.parts is not None):
+            raise ValueError("a part of fewer than no bytes")
         return record
 
 

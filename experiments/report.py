@@ -18,6 +18,7 @@ from experiments.markdown import grid_markdown
 from experiments.nearest import nearest_grid
 from experiments.plots import plot_curves
 from experiments.runs import Failure, Results, load_results
+from experiments.spending import spending_grids
 from experiments.tables import Tables
 from experiments.words import ladder_label, printable, quality_text, quantity
 from layered.files import write_bytes_atomic
@@ -137,5 +138,7 @@ def _markdown(tables: Tables) -> str:
         parts += [f"![{ladder.label}](rd_ladder{index}.svg)" for index, ladder in enumerate(tables.ladders)]
     if grids := score_grids(tables):
         parts += ["## Scores", "Of the top layer; all layers are in points.csv.", *map(grid_markdown, grids)]
+    if grids := spending_grids(tables):
+        parts += ["## Where the bits went", *map(grid_markdown, grids)]
     parts += ["## Codecs", grid_markdown(codec_grid(results))]
     return "\n\n".join(parts) + "\n"

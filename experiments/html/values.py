@@ -10,6 +10,7 @@ from experiments.grids import Grid, codec_grid, published_grids, score_grids
 from experiments.metrics import MS_SSIM_MIN_SIDE
 from experiments.plots import colours
 from experiments.runs import Results
+from experiments.spending import spending_grids
 from experiments.tables import RULES, Tables
 from experiments.words import ladder_label, quality_text, quantity
 from layered.errors import LayeredError
@@ -45,6 +46,7 @@ def page_values(tables: Tables) -> dict[str, Any]:
             for failure in results.failures
         ],
         "scores": [_grid(grid) for grid in score_grids(tables)],
+        "spending": [_grid(grid) for grid in spending_grids(tables)],
         "published": [_grid(grid) for grid in published_grids(tables)],
         "settings": _grid(codec_grid(results)),
     }

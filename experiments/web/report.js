@@ -1098,7 +1098,7 @@ function startAbout() {
       byId("published-tables").append(el("h3", { class: "part" }, grid.title), ...gridParts(grid));
     }
   }
-  for (const grid of V.scores) {
+  for (const grid of [...V.scores, ...V.spending]) {
     byId("scores").append(el("details", {}, el("summary", {}, grid.title), ...gridParts(grid)));
   }
   byId("grids").append(el("details", {}, el("summary", {}, V.settings.title), ...gridParts(V.settings)));

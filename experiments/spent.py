@@ -1,0 +1,23 @@
+"""What the files of our own codecs spend their bytes on, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from baselines.learned import BasePicture, LayeredFile, load_codec
+from baselines.protocol import Codec, Encoded
+
+__all__ = ["spent"]
+
+
+def spent(codec: Codec, encoded: Encoded) -> tuple[Mapping[str, int], ...] | None:
+    """Bytes of each layer's own chunk by the names of `layered.parts`, base first; None of other people's codecs."""
+    from layered.parts import parts_of
+    from layered.stream import parse
+
+    own = getattr(codec, "picture", codec)  # of simulcast and single-layer coding
+    if not isinstance(own, LayeredFile | BasePicture):
+        return None
+    model = load_codec(own.weights, own.device)
+    chunks = (parts for file in encoded.files for parts in parts_of(parse(file), model))
+    return tuple({part.name: part.bytes for part in parts} for parts in chunks)
