@@ -83,7 +83,7 @@ def refining_plainly(height: int, width: int, steps: int) -> Callable[[], object
             coded = layer.code(latents, context, rounding)
             made = layer.synthesise(coded.latents, context)
             loss = coded.bits.sum() / original[0, 0].numel() + LAMBDA * 255**2 * F.mse_loss(made, original)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
         return latents
 
@@ -130,7 +130,7 @@ def tuning_plainly(height: int, width: int, steps: int) -> Callable[[], object]:
                 optimiser.zero_grad()
                 made = layer.synthesise(Latents(tuple(part.clone() for part in fixed.parts)), context)
                 loss = LAMBDA * 255**2 * F.mse_loss(made, original)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimiser.step()
         finally:
             hook.remove()
