@@ -61,6 +61,13 @@ class AdaptationSettings(Strict):
     seed: int = Field(default=0, ge=0, lt=2**63)
     half: bool | None = None
 
+    @field_validator("layers")
+    @classmethod
+    def _some(cls, layers: Literal["all"] | tuple[int, ...]) -> Literal["all"] | tuple[int, ...]:
+        if not layers:
+            raise ValueError("layers: name at least one, or all")
+        return layers
+
     @field_validator("method", "schedule", "distortion")
     @classmethod
     def _known(cls, name: str | None, info: ValidationInfo) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import Field
@@ -20,6 +20,7 @@ from layered.recipes import Strict
 __all__ = ["AdapterPlan", "Fit"]
 
 OPEN = 2.0  # where gates begin: a sigmoid of .88
+_LEAST_SCALE = 1 / 8  # in steps, while numbers are found
 
 
 class AdapterPlan(Strict):
@@ -80,8 +81,12 @@ class Fit:
 
     def refit(self) -> None:
         """Choose the quantisers again for what the numbers are now."""
-        joined = [torch.cat(parts) for parts in self._grouped()]
-        self.quantisers = [self._quantiser(values) for values in joined]
+        found = [self._quantiser(torch.cat(parts)) for parts in self._grouped()]
+        # Of numbers that are nearly all zero the cheapest scale is so small that bits are flat but for a cliff half a
+        # step away, and one gradient from there stops Adam for long.
+        if isinstance(self.coding, Lattice):
+            found = [replace(each, scale=max(each.scale, _LEAST_SCALE * each.step)) for each in found]
+        self.quantisers = found
 
     def seen(self) -> Seen:
         """A step's view: values rounded as they will be, bits of values with noise in the place of rounding."""

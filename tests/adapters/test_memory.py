@@ -67,7 +67,8 @@ class Twice(nn.Module):
         self.again = self.first
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.first(x) + self.again(x + 1)
+        both: Tensor = self.first(x) + self.again(x + 1)
+        return both
 
 
 def test_a_module_that_is_called_twice_in_a_pass_stays_right() -> None:

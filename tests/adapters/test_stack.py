@@ -1,0 +1,90 @@
+"""Layers that are refined together cost no more together than each by itself, and count as they are weighted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adapters.adaptation import AdaptationSettings, PerImage
+from adapters.cost import Cost
+from adapters.schedule import Schedule
+from adapters.stack import refine_stack
+from layered import stream
+from layered.base.gain import lambda_at
+from layered.codec import LayeredCodec
+from layered.errors import OptionError
+from layered.image import layer_sizes, resize8, to_tensor
+from layered.layer import Context
+from layered.rounding import Hard
+from tests.adapters.codecs import base_codec, guide_for, stack_codec
+from tests.conftest import smooth_picture
+
+PICTURE = smooth_picture(24, 40)
+SCALES = (0.25, 0.5, 1.0)
+SIZES = layer_sizes(40, 24, SCALES)
+
+
+def whole(codec: LayeredCodec, data: bytes, weights: tuple[float, ...], lam: float | None) -> float:
+    """Bytes of all layers, and weighted squared errors, in bits per pixel of the top layer."""
+    found = 0.0
+    for k, (chunk, decoded) in enumerate(zip(stream.parse(data).chunks, codec.decode(data), strict=True)):
+        error = np.square(resize8(PICTURE, *SIZES[k]).astype(float) - decoded).sum() / 3
+        trade = lambda_at(codec.base.lambdas, 2.0) if lam is None else lam
+        found += 8 * len(chunk.payload) + weights[k] * trade * float(error)
+    return found / PICTURE[..., 0].size
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "exact"),
+    [
+        ("residual", (1.0, 1.0, 1.0), False),
+        ("residual", (0.0, 0.0, 1.0), True),
+        ("mei", (3.0, 0.0, 0.5), False),
+        ("mei", (1.0, 1.0, 1.0), True),
+    ],
+)
+def test_the_whole_is_never_worse(name: str, weights: tuple[float, ...], exact: bool) -> None:
+    codec = stack_codec(name)
+    settings = AdaptationSettings(
+        method="layered-joint", weights=weights, steps=3, lam=0.1, schedule="straight-through"
+    )  # fmt: skip
+    data = codec.encode(PICTURE, SCALES, exact=exact, adaptation=PerImage(settings))
+    plain = codec.encode(PICTURE, SCALES, exact=exact)
+    assert whole(codec, data, weights, 0.1) <= whole(codec, plain, weights, 0.1)
+
+
+def test_the_base_layer_pays_for_those_above_it() -> None:
+    codec, picture = stack_codec(), smooth_picture(64, 64)
+    originals = [to_tensor(resize8(picture, 32, 32)), to_tensor(picture)]
+    schedule = Schedule(steps=8, lr=0.1, rounding="straight-through", trials=4)
+    costs = (Cost(0.0), Cost(1e-6))  # nothing is asked of the base layer's picture, and next to nothing of the other
+    ours, _ = refine_stack(codec, originals, (2.0, 2.0), costs, schedule, torch.Generator())
+    context = Context(32, 32, 2.0)
+    with torch.no_grad():
+        theirs = codec.base.analyse(originals[0], context)
+        bits = [float(codec.base.code(each, context, Hard()).bits) for each in (ours, theirs)]
+    assert bits[0] < bits[1]
+
+
+def test_a_guide_reaches_the_layer_that_needs_it() -> None:
+    codec, guide = base_codec("sc"), guide_for("sc", 24, 40)
+    settings = AdaptationSettings(method="layered-joint", steps=2)
+    data = codec.encode(PICTURE, (1.0,), guide=guide, adaptation=PerImage(settings))
+    assert codec.decode(data)[0].shape == PICTURE.shape
+
+
+def test_ms_ssim_asks_nothing_of_layers_that_do_not_count() -> None:
+    codec = stack_codec()
+    settings = AdaptationSettings(method="layered-joint", steps=1, weights=(0.0, 1.0), distortion="ms-ssim")
+    picture = smooth_picture(161, 161)
+    assert codec.decode(codec.encode(picture, (0.25, 1.0), adaptation=PerImage(settings)))[1].shape == picture.shape
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, -1.0, 1.0), (0.0, 0.0, 0.0), (1.0, float("nan"), 1.0)])
+def test_weights_are_checked(weights: tuple[Any, ...]) -> None:
+    settings = AdaptationSettings(method="layered-joint", steps=1, weights=weights)
+    with pytest.raises(OptionError, match=r"weights|lambda"):
+        stack_codec().encode(PICTURE, SCALES, adaptation=PerImage(settings))
