@@ -9,7 +9,10 @@ from pathlib import Path
 __all__ = ["source_digest"]
 
 _ROOT = Path(__file__).resolve().parent.parent
-_EQUAL = {"57df9ce0ddad86ce": "4d3f7aad0f50beb7"}
+_EQUAL = {
+    "57df9ce0ddad86ce": "4d3f7aad0f50beb7",  # the harness since records tell of parts
+    "5b67dafb6c32c9c9": "f4219701029d627a",  # learned codecs since WACNN names its strings
+}
 """Sources that measure what earlier ones did: their digest, and that of those, whose results stay valid."""
 
 

@@ -48,6 +48,7 @@ class Wacnn(TransformLayer):
     threads where N and M are multiples of 16; of other widths oneDNN and MKL add up otherwise.  Raises OptionError.
     """
 
+    strings = ("hyper-latents", "latents")
     h_a: nn.Sequential
     h_mean_s: nn.Sequential
     h_scale_s: nn.Sequential

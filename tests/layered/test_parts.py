@@ -30,10 +30,11 @@ FINITE = {"width": 32, "channels": 3, "blocks": 1, "norm": "channel"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "mean-scale": WIDE, "factorized": WIDE, "aedc": WIDE, "gc": FINITE, "tunable": FINITE,
     "sc": {**FINITE, "classes": ("sky", "road")},
+    "wacnn": {"N": 16, "M": 32, "slices": 4, "hyper": (16, 14, 12, 10, 8), "context": (12, 8), "heads": 2},
 }  # fmt: skip
 NAMES = {
     "mean-scale": ("hyper-latents", "latents"), "factorized": ("latents",), "aedc": ("codes",), "gc": ("codes",),
-    "tunable": ("codes",), "sc": ("label map", "heatmap", "codes"),
+    "tunable": ("codes",), "sc": ("label map", "heatmap", "codes"), "wacnn": ("hyper-latents", "latents"),
 }  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def encoded(codec: LayeredCodec, scales: Sequence[float]) -> tuple[bytes, list[l
     labels = np.zeros((50, 70), np.uint8)
     labels[20:, 30:] = 1
     guide = guide_of(labels, labels > 0) if codec.base.selective else None
-    places = ("base.finite", "base.sc", "base.factorized", "base.mean_scale")
+    places = ("base.finite", "base.sc", "base.factorized", "base.mean_scale", "base.wacnn")
     patches = [mock.patch(f"layered.{place}.join_strings", watched) for place in places]
     for patch in patches:
         patch.start()
