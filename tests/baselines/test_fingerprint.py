@@ -37,17 +37,6 @@ def test_a_change_or_a_new_file_changes_the_digest_and_a_change_elsewhere_does_n
     assert len({before, with_new, digest("room"), digest("room", "b.py")}) == 4
 
 
-def test_a_digest_that_is_said_to_equal_an_earlier_one_gives_that(
-    sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = digest("room")
-    (sources / "room" / "a.py").write_text("a = 1  # the same\n")
-    monkeypatch.setattr(fingerprint, "_EQUAL", {digest("room"): before})
-    assert digest("room") == before
-    (sources / "room" / "a.py").write_text("a = 2\n")
-    assert digest("room") != before
-
-
 def test_a_missing_source_raises(sources: Path) -> None:
     with pytest.raises(FileNotFoundError):
         digest("nonesuch.py")
