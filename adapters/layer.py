@@ -44,15 +44,16 @@ def adapt_layer(
     method: Method,
     generator: torch.Generator,
     half: bool = False,
+    compiled: bool = False,
     start: Latents | None = None,
     tell: Callable[[str], Tell] | None = None,
 ) -> Outcome:
     """Adapt a layer to its picture [1, 3, H, W] in [0, 1].
 
     A method whose adapters have gates, or that has none, never costs more than the layer as it is, by the bytes and
-    pictures of files; the settings of some papers may.  start: latents before rounding, those of the encoder by
-    default.  tell: of the name of a stage, what is told of its steps.  Raises OptionError for sites that there are not,
-    LayeredError where the latents at the start have no finite cost.
+    pictures of files; the settings of some papers may.  half, compiled: see `adapters.refine.refine`.  start: latents
+    before rounding, those of the encoder by default.  tell: of the name of a stage, what is told of its steps.  Raises
+    OptionError for sites that there are not, LayeredError where the latents at the start have no finite cost.
     """
     began = time.monotonic()
     free = replace(context, exact=False, _made={})  # what is found does not depend on the last bits
@@ -71,7 +72,8 @@ def adapt_layer(
     outcomes = [(before, latents, weights)]
     if method.first is not None:
         refined = refine(
-            layer, original, free, cost, method.first, generator, latents, half=half, tell=told("latents")
+            layer, original, free, cost, method.first, generator, latents, half=half, compiled=compiled,
+            tell=told("latents"),
         )  # fmt: skip
         latents = refined.latents
         outcomes.append((rated(latents), latents, weights))
@@ -82,7 +84,8 @@ def adapt_layer(
     if method.last is not None:
         tensors = tensors_of(layer, read_section(layer, weights)) if weights else None
         refined = refine(
-            layer, original, free, cost, method.last, generator, latents, tensors, half, told("latents again")
+            layer, original, free, cost, method.last, generator, latents, tensors, half, compiled,
+            told("latents again"),
         )  # fmt: skip
         latents = refined.latents
     if method.plan is not None or method.last is not None:

@@ -60,14 +60,15 @@ def refine(
     start: Latents | None = None,
     tensors: Mapping[str, Tensor] | None = None,
     half: bool = False,
+    compiled: bool = False,
     tell: Tell | None = None,
 ) -> Refined:
     """Latents with the lowest hard-rounded cost met on the way, and so never worse than those at the start.
 
     original: [B, 3, H, W] in [0, 1]; each of the batch is on its own.  start: the encoder's latents by default.
-    tensors: of an adapted decoder, see `adapters.applied.AdaptedLayer`.
-    half: the synthesis of the steps, but not of what is kept, runs in bfloat16.  Source: Campos et al. 2019, Yang,
-    Bamler and Mandt (NeurIPS 2020, section 3).  Raises LayeredError where the start's cost is not finite.
+    tensors: of an adapted decoder, see `adapters.applied.AdaptedLayer`.  half: the synthesis of the steps, but not of
+    what is kept, runs in bfloat16.  compiled: it goes through torch.compile.  Source: Campos et al. 2019, Yang, Bamler
+    and Mandt (NeurIPS 2020, section 3).  Raises LayeredError where the start's cost is not finite.
     """
     began = time.monotonic()
     seen = AdaptedLayer(layer, tensors) if tensors else layer
@@ -76,13 +77,14 @@ def refine(
             first = seen.analyse(original, context) if start is None else start
             before = hard_cost(seen, first, original, context, cost)
             quick = halved(layer, first, context, tensors or {}) if half else seen
+        synthesise = torch.compile(quick.synthesise) if compiled else quick.synthesise
         best = Best(first, before)
         latents, free = leaves(layer, first)
 
         def loss(rounding: Rounding) -> Tensor:
             coded = seen.code(latents, context, rounding)
             with torch.autocast(original.device.type, torch.bfloat16, enabled=half):
-                picture = quick.synthesise(coded.latents, context)
+                picture = synthesise(coded.latents, context)
             return cost.of(coded.bits, picture, original, layer.fidelity(coded.latents, context)).sum()
 
         def trial() -> bool:

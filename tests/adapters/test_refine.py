@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -222,3 +222,15 @@ def test_the_halved_synthesis_is_the_layers_to_the_digits_that_it_has() -> None:
 def test_only_processors_with_bfloat16_are_quick() -> None:
     assert not is_quick(torch.device("meta"))
     assert isinstance(is_quick(torch.device("cpu")), bool)
+
+
+def test_the_synthesis_of_the_steps_is_compiled_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Callable[..., Tensor]] = []
+
+    def note(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", note)
+    plain, asked = (refined("mean-scale", compiled=each) for each in (False, True))
+    assert len(compiled) == 1 and torch.equal(plain.after, asked.after)
