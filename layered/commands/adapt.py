@@ -54,6 +54,9 @@ def adapt(
                      "may be given again."),
     ] = None,
     layers: Annotated[str, typer.Option(help="Which layers are adapted: all, or their numbers, as 0 or 1,2.")] = "all",
+    layer_weights: Annotated[
+        str | None, typer.Option(help="Of the layers' distortions, for layered-joint: one number a layer.")
+    ] = None,
     scales: Annotated[
         str | None,
         typer.Option(
@@ -99,7 +102,8 @@ def adapt(
     settings = _settings(
         method=method, steps=steps, adapter_steps=adapter_steps, last_steps=last_steps, seconds=seconds,
         patience=patience, schedule=schedule, lam=lam, distortion=distortion, rank=rank,
-        sites=tuple(sites) if sites else None, layers=_numbered(layers), seed=seed,
+        sites=tuple(sites) if sites else None, layers=_numbered(layers),
+        weights=None if layer_weights is None else numbers(layer_weights, "--layer-weights"), seed=seed,
     )  # fmt: skip
     journal = Journal(Path(target)) if is_folder(target) or len(jobs) > 1 else None
     codec = named_codec(weights, device)
@@ -142,7 +146,9 @@ def _numbered(text: str) -> str | tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-_OPTIONS = {"lam": "lambda", "adapter_steps": "adapter-steps", "last_steps": "last-steps"}
+_OPTIONS = {
+    "lam": "lambda", "adapter_steps": "adapter-steps", "last_steps": "last-steps", "weights": "layer-weights",
+}  # fmt: skip
 """Settings whose options have other names."""
 
 
