@@ -17,9 +17,9 @@ from baselines.fingerprint import source_digest
 from baselines.protocol import Codec, Encoded, Quality
 from baselines.registry import build
 from experiments.data import Picture
+from experiments.method import Method
 from experiments.metrics import bits_per_pixel, ms_ssim, psnr
 from experiments.provenance import machine
-from experiments.recipe import Method
 from experiments.record import SCHEMA, LayerRecord, Provenance, Record
 from experiments.scores import ScoreSpec, score_all, scores_fingerprint
 from experiments.spent import spent

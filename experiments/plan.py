@@ -9,7 +9,8 @@ from baselines.protocol import Quality, check_quality, layer_qualities
 from baselines.registry import SEPARATE
 from experiments.data import Picture, find_data
 from experiments.item import Item, Wanted, codec_of, make_item
-from experiments.recipe import CodecSpec, Method, Recipe
+from experiments.method import CodecSpec, Method
+from experiments.recipe import Recipe
 from experiments.record import Provenance
 from layered.errors import LayeredError
 

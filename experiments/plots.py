@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.recipe import CodecSpec
+from experiments.method import CodecSpec
 from experiments.tables import Tables
 from experiments.words import quantity
 from layered.errors import LayeredError

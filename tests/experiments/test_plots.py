@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments import plots
-from experiments.recipe import CodecSpec
+from experiments.method import CodecSpec
 from experiments.runs import Results
 from experiments.tables import Tables
 from tests.experiments.small_run import QUALITIES

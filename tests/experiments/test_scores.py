@@ -19,8 +19,9 @@ from experiments.harness import run
 from experiments.html import write_html
 from experiments.item import Item, Wanted, make_item, measure
 from experiments.lpips import TRUNKS, load_lpips
+from experiments.method import Method
 from experiments.plan import plan
-from experiments.recipe import Method, Recipe
+from experiments.recipe import Recipe
 from experiments.record import Provenance, Record
 from experiments.report import write_report
 from experiments.runs import load_results

@@ -11,7 +11,7 @@ from baselines.classes import option_pairs
 from baselines.registry import METHODS, PICTURES, build
 from baselines.shvc.emulated import EmulatedShvc
 from baselines.shvc.reference import ReferenceShvc
-from experiments.recipe import Method
+from experiments.method import Method
 from layered.errors import OptionError
 
 
