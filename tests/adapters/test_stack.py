@@ -11,7 +11,7 @@ import torch
 from adapters.adaptation import AdaptationSettings, PerImage
 from adapters.cost import Cost
 from adapters.schedule import Schedule
-from adapters.stack import refine_stack
+from adapters.stack import refine_stack, shifted
 from layered import stream
 from layered.base.gain import lambda_at
 from layered.codec import LayeredCodec
@@ -22,9 +22,9 @@ from layered.rounding import Hard
 from tests.adapters.codecs import base_codec, guide_for, stack_codec
 from tests.conftest import smooth_picture
 
-PICTURE = smooth_picture(24, 40)
+PICTURE = smooth_picture(16, 24)
 SCALES = (0.25, 0.5, 1.0)
-SIZES = layer_sizes(40, 24, SCALES)
+SIZES = layer_sizes(24, 16, SCALES)
 
 
 def whole(codec: LayeredCodec, data: bytes, weights: tuple[float, ...], lam: float | None) -> float:
@@ -61,16 +61,16 @@ def test_the_base_layer_pays_for_those_above_it() -> None:
     originals = [to_tensor(resize8(picture, 32, 32)), to_tensor(picture)]
     schedule = Schedule(steps=8, lr=0.1, rounding="straight-through", trials=4)
     costs = (Cost(0.0), Cost(1e-6))  # nothing is asked of the base layer's picture, and next to nothing of the other
-    ours, _ = refine_stack(codec, originals, (2.0, 2.0), costs, schedule, torch.Generator())
+    by, _ = refine_stack(codec, originals, (2.0, 2.0), costs, schedule, torch.Generator())
     context = Context(32, 32, 2.0)
     with torch.no_grad():
-        theirs = codec.base.analyse(originals[0], context)
-        bits = [float(codec.base.code(each, context, Hard()).bits) for each in (ours, theirs)]
+        plain = codec.base.analyse(originals[0], context)
+        bits = [float(codec.base.code(each, context, Hard()).bits) for each in (shifted(plain, by), plain)]
     assert bits[0] < bits[1]
 
 
 def test_a_guide_reaches_the_layer_that_needs_it() -> None:
-    codec, guide = base_codec("sc"), guide_for("sc", 24, 40)
+    codec, guide = base_codec("sc"), guide_for("sc", 16, 24)
     settings = AdaptationSettings(method="layered-joint", steps=2)
     data = codec.encode(PICTURE, (1.0,), guide=guide, adaptation=PerImage(settings))
     assert codec.decode(data)[0].shape == PICTURE.shape
