@@ -93,6 +93,11 @@ class BitDecoder:
             self._next()
         return found
 
+    def finish(self) -> None:
+        """Raise CorruptStream for bytes that no decision has needed, and for zeros that an encoder leaves out."""
+        if len(self._data) > self._at or self._data.endswith(b"\0"):
+            raise CorruptStream("arithmetic-coded data go on after their end")
+
     def _next(self) -> None:
         if self._at >= len(self._data) + _BEYOND:
             raise CorruptStream("arithmetic-coded data end too early")

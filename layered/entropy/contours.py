@@ -47,6 +47,7 @@ def decode_labels(data: bytes, height: int, width: int) -> Labels:
     sides = _Sides(height, width)
     sides.trace(decoder, None)
     labels = _code_classes(decoder, sides.regions(), highest, None)
+    decoder.finish()
     if int(labels.max()) != highest:
         raise CorruptStream(f"a label map has classes up to {int(labels.max())}, not {highest} as it says")
     return labels

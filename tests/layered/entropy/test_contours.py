@@ -74,6 +74,19 @@ def test_regions_take_fewer_bytes_than_as_png(seed: int) -> None:
     assert len(encode_labels(labels)) < 0.7 * len(png.getvalue())
 
 
+@settings(max_examples=30)
+@given(st.integers(1, 24), st.integers(1, 24), st.integers(1, 9), st.integers(0, 99))
+def test_zeros_behind_the_end_are_refused(height: int, width: int, classes: int, seed: int) -> None:
+    data = encode_labels(blobs(height, width, classes, seed))
+    with pytest.raises(CorruptStream, match="go on after their end"):
+        decode_labels(data + bytes(1), height, width)
+
+
+def test_bytes_behind_the_end_are_refused() -> None:
+    with pytest.raises(CorruptStream, match="go on after their end"):
+        decode_labels(encode_labels(blobs(24, 24, 5, 0)) + b"a tail of bytes", 24, 24)
+
+
 @settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(0, 255), st.booleans())
 def test_damage_raises_or_gives_a_map(at: int, change: int, cut: bool) -> None:
