@@ -21,6 +21,7 @@ from layered.layer import Layer
 from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
+from layered.weights.precision import keeps_all, rounded
 
 __all__ = [
     "Draw",
@@ -148,7 +149,8 @@ class Objective(nn.Module):
             return self._prediction(draw)
         originals = [downscale(draw.crops, side, side) for side in draw.sides]
         noise = torch.Generator(originals[0].device).manual_seed(draw.noise)
-        outputs = self.codec(originals, [draw.quality] * len(originals), Mixed(noise, draw.share), draw.guide)
+        given = (originals, [draw.quality] * len(originals), Mixed(noise, draw.share), draw.guide)
+        outputs = torch.func.functional_call(self.codec, self._packed(), given)
         weight = lambda_at(self.codec.spec.lambdas, draw.quality) * 255**2
         loss = torch.zeros((), device=draw.crops.device)
         means: dict[str, Tensor] = {}
@@ -170,6 +172,16 @@ class Objective(nn.Module):
             log[f"bpp{k}"] = means[f"bpp{k}"]
             log[f"psnr{k}"] = -10 * math.log10(max(means[f"mse{k}"], 1e-10))
         return log
+
+    def _packed(self) -> dict[str, Tensor]:
+        """The weights as they will be packed, where the phase asks for that; gradients pass straight through."""
+        if (bits := self.phase.significant) is None:
+            return {}
+        return {
+            name: weight + (rounded(weight.detach(), bits) - weight).detach()
+            for name, weight in self.codec.named_parameters()
+            if weight.requires_grad and not keeps_all(name)
+        }
 
     def _prediction(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         lower = downscale(draw.crops, draw.sides[0], draw.sides[0])

@@ -53,7 +53,9 @@ class Phase(Strict):
     initialisation of the transforms that this phase trains, by name; `base` lets the enhancement layers begin with
     the base layer's weights.  clip: largest norm of the gradient.  preserve: with label maps, what of a crop is to be
     kept, drawn anew for each: a box, a quarter of the classes, or one or the other.  frozen: beginnings of the names of
-    parameters, as in `enhancement.residual.g_a`, that stay as they are.
+    parameters, as in `enhancement.residual.g_a`, that stay as they are.  significant: the phase sees its weights as
+    `experiments.bundle --significant` packs them, and learns to do with so many bits; not of kind `predictor` or
+    `adversarial`.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Phase(Strict):
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
     preserve: Literal["boxes", "classes", "either"] = "either"
     frozen: tuple[str, ...] = ()
+    significant: int | None = Field(default=None, ge=2, le=11)
     adversarial: AdversarialSettings = AdversarialSettings()
 
     @field_validator("scales")
@@ -80,6 +83,12 @@ class Phase(Strict):
         if any(b[0] < a[0] or b[1] < a[1] for a, b in pairwise(scales)):
             raise ValueError(f"ranges must not fall from the base layer up, got {scales}")
         return scales
+
+    @model_validator(mode="after")
+    def _packed(self) -> Phase:
+        if self.significant is not None and self.kind in ("predictor", "adversarial"):
+            raise ValueError(f"significant: a phase of kind {self.kind} cannot see packed weights")
+        return self
 
 
 class TrainingRecipe(Strict):

@@ -21,13 +21,13 @@ from layered.files import write_bytes_atomic
 from layered.spec import CodecSpec, build
 from layered.weights.card import Card, card, catalogue
 from layered.weights.container import read_tensors, unpacked, write_tensors
+from layered.weights.precision import keeps_all, rounded
 from layered.weights.sharing import restored, shared
 
 __all__ = ["card_of", "digest_of", "export", "load", "save_codec"]
 
 _FORMAT = "layered-weights-1"
 _BUNDLED = ".safetensors.xz"
-_FULL = ("entropy_bottleneck", "gaussian_conditional", "gains", "entropy_model", "centres")
 
 
 def digest_of(spec: CodecSpec, state: Mapping[str, Tensor]) -> bytes:
@@ -62,9 +62,9 @@ def save_codec(
     held, digests = _held(on)
     stored = {}
     for key, value in codec.state_dict().items():
-        rounds = half and value.dtype == torch.float32 and not any(part in key for part in _FULL)
+        rounds = half and value.dtype == torch.float32 and not keeps_all(key)
         if rounds and not (key in held and torch.equal(held[key], value)):
-            value = _rounded(value, significant).half()
+            value = rounded(value, significant).half()
         stored[key] = value.half() if rounds else value
     stored = {key: value.contiguous().clone() for key, value in stored.items()}
     digest = digest_of(codec.spec, _widened(stored))
@@ -148,14 +148,6 @@ def _held(names: Sequence[str]) -> tuple[dict[str, Tensor], str]:
     codecs = [load(name) for name in names]
     tensors = {key: value for codec in reversed(codecs) for key, value in codec.state_dict().items()}
     return tensors, ",".join(codec.digest.hex() for codec in codecs)
-
-
-def _rounded(values: Tensor, bits: int) -> Tensor:
-    """Each to the nearest number of so many significant bits."""
-    if not 2 <= bits <= 11:
-        raise OptionError(f"weights keep 2 to 11 significant bits, not {bits}")
-    mantissas, exponents = torch.frexp(values.double())
-    return torch.ldexp((mantissas * 2**bits).round() / 2**bits, exponents).to(values.dtype)
 
 
 def _shapes(spec: dict[str, Any]) -> dict[str, tuple[torch.dtype, torch.Size] | None]:
