@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from layered.errors import OptionError
 from layered.weights import container
-from layered.weights.container import read_tensors, write_tensors
+from layered.weights.container import packed, read_tensors, unpacked, write_tensors
 
 TENSORS = {"a": torch.randn(40, 40, generator=torch.Generator().manual_seed(0)).half(), "b": torch.arange(5)}
 
@@ -21,6 +23,11 @@ def test_tensors_and_metadata_come_back(name: str, tmp_path: Path) -> None:
     metadata, tensors = read_tensors(tmp_path / name)
     assert metadata == {"spec": "x"} and tensors.keys() == TENSORS.keys()
     assert all(tensors[key].dtype == TENSORS[key].dtype and torch.equal(tensors[key], TENSORS[key]) for key in TENSORS)
+
+
+@given(st.binary(max_size=99))
+def test_any_bytes_are_unpacked_as_they_were(data: bytes) -> None:
+    assert unpacked(packed(data)) == data
 
 
 def test_float16_packs_to_less(tmp_path: Path) -> None:
