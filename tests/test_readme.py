@@ -175,8 +175,8 @@ def test_what_it_says_of_gc_without_a_discriminator_is_what_was_measured() -> No
 
 def test_what_it_says_of_other_numbers_of_channels_is_what_was_measured() -> None:
     with (RESULTS / "low_rate_channels" / "nearest.csv").open(newline="") as file:
-        rows = {row["codec"]: row for row in csv.DictReader(file)}
-    few, many = rows["GC, C = 2"], rows["GC, C = 8"]
+        found = {row["codec"]: row for row in csv.DictReader(file)}
+    few, many = found["GC, C = 2"], found["GC, C = 8"]
     told = "GC takes {} bpp at {} dB, with 8 channels {} bpp at {} dB"
     expected = told.format(few["bpp"], few["PSNR dB"], many["bpp"], many["PSNR dB"])
     assert expected in " ".join(" ".join(LINES).split())
