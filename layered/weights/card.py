@@ -61,6 +61,8 @@ def card(name: str) -> Card:
     if name not in cards:
         from layered.recipes import hint  # pydantic, which reading cards does not need
 
+        if "/" in name or name.endswith(".safetensors"):
+            raise OptionError(f"{name}: no such weights file; train it, or give another")
         bundled = ", ".join(cards) or "none"
         raise OptionError(f"unknown weights {name!r}{hint(name, cards)} bundled are {bundled}, or give a file's path")
     return cards[name]
