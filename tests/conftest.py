@@ -36,6 +36,16 @@ def smooth_picture(height: int, width: int, seed: int = 0) -> Image8:
     return picture
 
 
+def untrained(spec: CodecSpec, seed: int) -> LayeredCodec:
+    """A codec as it is built from a seed, with tables, ready to code."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        codec = build(spec)
+    rebuild_tables(codec)
+    codec.digest = digest_of(codec.spec, codec.state_dict())
+    return codec.requires_grad_(False).eval()
+
+
 def make_codec(spec: CodecSpec, seed: int = 0) -> LayeredCodec:
     """An untrained codec that nevertheless codes pictures, thanks to its wavelet start."""
     with torch.random.fork_rng():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import torch
@@ -15,12 +16,12 @@ from layered.errors import OptionError
 __all__ = ["PatchStatistics", "Perceptual", "Vgg", "build_perceptual"]
 
 
-class Perceptual(nn.Module):
+class Perceptual(nn.Module, ABC):
     """A distance between two pictures in [0, 1]."""
 
+    @abstractmethod
     def forward(self, made: Tensor, original: Tensor, generator: torch.Generator) -> Tensor:
         """Pictures [B, 3, H, W] -> a mean over them; what is random comes from the generator."""
-        raise NotImplementedError
 
 
 class PatchStatistics(Perceptual):

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from layered.commands.batch import STREAM_ENDING, Job, is_folder, plan, read_input, run, write_output
-from layered.commands.encode import IMAGE_ENDINGS, numbers
+from layered.commands.batch import STREAM_ENDING, Job, is_folder, plan, run, write_output
+from layered.commands.encode import IMAGE_ENDINGS
 from layered.commands.guide import GuideOptions
 from layered.commands.journal import Journal, digest_of
 from layered.commands.model import named_codec
+from layered.commands.options import (
+    Box,
+    Device,
+    Exact,
+    Images,
+    LabelMap,
+    Mask,
+    NoVerify,
+    Preserve,
+    Qualities,
+    Scales,
+    Streams,
+    Weights,
+    ladder_of,
+    numbers,
+    picture_of,
+)  # fmt: skip
 from layered.commands.steps import Steps
 from layered.errors import OptionError
 
@@ -28,8 +44,8 @@ __all__ = ["adapt"]
 
 
 def adapt(
-    source: Annotated[str, typer.Argument(metavar="IN", help="Image, folder of images, or - for a pipe.")],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="Stream, folder, or - for a pipe.")],
+    source: Images,
+    target: Streams,
     method: Annotated[str, typer.Option(help="How it is adapted; README.md says what there is.")] = "universal",
     steps: Annotated[
         int | None, typer.Option(min=0, help="Of the latents' refinement.  Default: the method's own.")
@@ -57,33 +73,17 @@ def adapt(
     layer_weights: Annotated[
         str | None, typer.Option(help="Of the layers' distortions, for layered-joint: one number a layer.")
     ] = None,
-    scales: Annotated[
-        str | None,
-        typer.Option(
-            help="Scale of each layer, base first, increasing, 1 being the full image.  "
-            "Default: 0.25,0.5,1, or 1 with weights of one layer."
-        ),
-    ] = None,
-    quality: Annotated[
-        str | None, typer.Option(help="One real number, or one a layer: 2.5 or 2,3,3.  Default: the middle.")
-    ] = None,
-    weights: Annotated[
-        str, typer.Option("--weights", "--model", help="Bundled weights by name, or a checkpoint.")
-    ] = "compass-small",
-    labels: Annotated[
-        str | None, typer.Option(help="Label map (grey PNG) for weights that need one, or a folder of them.")
-    ] = None,
-    preserve: Annotated[str | None, typer.Option(help="Classes to keep: car,person, their numbers, or all.")] = None,
-    box: Annotated[list[str] | None, typer.Option(help="x,y,width,height to keep; may be given again.")] = None,
-    mask: Annotated[str | None, typer.Option(help="Picture that is not 0 where to keep, or a folder of them.")] = None,
+    scales: Scales = None,
+    quality: Qualities = None,
+    weights: Weights = "compass-small",
+    labels: LabelMap = None,
+    preserve: Preserve = None,
+    box: Box = None,
+    mask: Mask = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Pictures identical on every machine, at some cost in time.")
-    ] = False,
-    no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Skip decoding the stream as a check.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="Where the networks run: cpu, cuda, cuda:1, ...")] = "cpu",
+    exact: Exact = False,
+    no_verify: NoVerify = False,
+    device: Device = "cpu",
 ) -> None:
     """Encode images into layered streams that are adapted to each: fewer bits for more time, decoded as any others.
 
@@ -93,7 +93,7 @@ def adapt(
 
     from adapters.adaptation import PerImage
     from adapters.allocator import keep_memory
-    from layered.image import check_scales, load_image
+    from layered.image import check_scales
 
     given = None if scales is None else check_scales(numbers(scales, "--scales"))
     qualities = None if quality is None else numbers(quality, "--quality")
@@ -107,7 +107,7 @@ def adapt(
     )  # fmt: skip
     journal = Journal(Path(target)) if is_folder(target) or len(jobs) > 1 else None
     codec = named_codec(weights, device)
-    ladder = given or ((0.25, 0.5, 1.0) if codec.uppers else (1.0,))
+    ladder = ladder_of(given, codec)
     _named(lambda: settings.check(len(ladder)))
     each = codec.qualities(chosen, len(ladder))  # what is wrong is told once, not for each file
     bars = Steps()
@@ -116,8 +116,7 @@ def adapt(
 
     def work(job: Job) -> str:
         began = time.monotonic()
-        path = Path(job.source)
-        image = load_image(path if path.is_file() else BytesIO(read_input(job.source)))  # pipes cannot seek
+        image = picture_of(job.source)
         guide = guides.of(job.source, codec)
         origin = _origin(image, guide, codec, {
             "settings": settings.model_dump(mode="json"), "scales": ladder, "qualities": each, "exact": exact,

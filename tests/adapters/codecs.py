@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.guide import Guide, guide_of
 from layered.image import Image8, to_tensor
 from layered.layer import Context, Layer
-from layered.spec import CodecSpec, build
-from layered.weights.store import digest_of
-from tests.conftest import LAMBDAS, make_codec, smooth_picture, tiny_mei, tiny_spec
+from layered.spec import CodecSpec
+from tests.conftest import LAMBDAS, make_codec, smooth_picture, tiny_mei, tiny_spec, untrained
 
 __all__ = ["LAYERS", "base_codec", "case", "guide_for", "stack_codec"]
 
@@ -35,12 +33,7 @@ def base_codec(name: str) -> LayeredCodec:
     spec = CodecSpec.model_validate({"base": {"name": name, **options}, "lambdas": LAMBDAS})
     if name in ("mean-scale", "factorized"):
         return make_codec(spec)
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        codec = build(spec)
-    rebuild_tables(codec)
-    codec.digest = digest_of(codec.spec, codec.state_dict())
-    return codec.requires_grad_(False).eval()
+    return untrained(spec, 3)
 
 
 @lru_cache

@@ -13,13 +13,11 @@ from adapters.section import pack
 from adapters.sites import sites
 from layered.adaptation import Adapted, Choose
 from layered.base.site import Site
-from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.guide import Guide
 from layered.layer import Context, Layer
-from layered.spec import CodecSpec, build
-from layered.weights.store import digest_of
-from tests.conftest import make_codec, tiny_spec
+from layered.spec import CodecSpec
+from tests.conftest import make_codec, tiny_spec, untrained
 
 __all__ = ["Scattered", "drawn", "latents_of", "tiny_gc", "with_site"]
 
@@ -73,12 +71,7 @@ def with_site(seed: int = 0) -> LayeredCodec:
 def tiny_gc(entropy: str = "checkerboard") -> LayeredCodec:
     """A small generative codec of one layer."""
     base = {"name": "gc", "width": 32, "channels": 4, "blocks": 1, "norm": "channel", "entropy": entropy}
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        codec = build(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}))
-    rebuild_tables(codec)
-    codec.digest = digest_of(codec.spec, codec.state_dict())
-    return codec.requires_grad_(False).eval()
+    return untrained(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}), 5)
 
 
 def latents_of(layer: Layer, image: Tensor, context: Context) -> Tensor:

@@ -50,6 +50,23 @@ def gan(name: str = "gan", steps: int = 4, **settings: Any) -> dict[str, Any]:
 BASE = {"name": "base", "kind": "base", "steps": 2}
 
 
+def killed_at(call: int, wanted: TrainingRecipe, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until so many steps have been drawn, the last of which is not taken."""
+    inner, calls = draw_step, 0
+
+    def stopping(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise SystemError("killed")
+        return inner(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "draw_step", stopping)
+        with pytest.raises(SystemError):
+            train(wanted, out)
+
+
 def logged(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "curves.jsonl").read_text().splitlines()]
 
@@ -100,19 +117,7 @@ def test_a_run_that_stops_goes_on_to_the_same_weights(
 ) -> None:
     wanted = recipe(tmp_path, BASE, gan("one", 2), gan("two", 2, fixed_statistics=True), checkpoint_seconds=1e-9)
     whole = load(train(wanted, tmp_path / "whole")).state_dict()
-    inner, calls = draw_step, 0
-
-    def stopping(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == stop + 1:
-            raise SystemError("killed")
-        return inner(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "draw_step", stopping)
-        with pytest.raises(SystemError):
-            train(wanted, tmp_path / "pieces")
+    killed_at(stop + 1, wanted, tmp_path / "pieces", monkeypatch)
     pieces = load(train(wanted, tmp_path / "pieces")).state_dict()
     assert all(torch.equal(whole[name], pieces[name]) for name in whole)
     assert [line["loss"] for line in logged(tmp_path / "whole")] == [
@@ -177,19 +182,7 @@ def test_a_run_with_labels_that_stops_goes_on_to_the_same_weights(
     first = BASE if base == "gc" else gan("start", 2, adversarial=0, matching=0)
     wanted = labelled(tmp_path, first, gan(steps=2, **SEEING), base=base, checkpoint_seconds=1e-9)
     whole = load(train(wanted, tmp_path / "whole")).state_dict()
-    inner, calls = draw_step, 0
-
-    def stopping(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            raise SystemError("killed")
-        return inner(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "draw_step", stopping)
-        with pytest.raises(SystemError):
-            train(wanted, tmp_path / "pieces")
+    killed_at(4, wanted, tmp_path / "pieces", monkeypatch)
     pieces = load(train(wanted, tmp_path / "pieces")).state_dict()
     assert all(torch.equal(whole[name], pieces[name]) for name in whole)
 

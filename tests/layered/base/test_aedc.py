@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from layered.base.aedc import LEVELS, Aedc, _Block, importance_mask
-from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream
 from layered.image import save_image
@@ -18,20 +17,15 @@ from layered.rounding import Hard, StraightThrough
 from layered.spec import CodecSpec, build
 from layered.training.loop import train
 from layered.training.recipe import TrainingRecipe
-from layered.weights.store import digest_of, load
-from tests.conftest import smooth_picture
+from layered.weights.store import load
+from tests.conftest import smooth_picture, untrained
 
 SPEC = CodecSpec.model_validate({"base": {"name": "aedc", "N": 8, "M": 6}, "lambdas": (0.002, 0.02)})
 
 
 @pytest.fixture(scope="module")
 def codec() -> LayeredCodec:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        made = build(SPEC)
-    rebuild_tables(made)
-    made.digest = digest_of(made.spec, made.state_dict())
-    return made.requires_grad_(False).eval()
+    return untrained(SPEC, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 5), (64, 64), (65, 63), (33, 50)])

@@ -14,26 +14,20 @@ from numpy.typing import NDArray
 from layered.adversarial.discriminator import PatchDiscriminator
 from layered.base.blocks import ChannelNorm, InstanceNorm
 from layered.base.gc import Gc
-from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.entropy.models import MODELS
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
 from layered.guide import guide_of
 from layered.layer import Context
 from layered.rounding import Hard
-from layered.spec import CodecSpec, build
+from layered.spec import CodecSpec
 from layered.weights.store import digest_of
-from tests.conftest import smooth_picture
+from tests.conftest import smooth_picture, untrained
 
 
 def made(**options: object) -> LayeredCodec:
     base = {"name": "gc", "width": 32, "channels": 4, "blocks": 1, **options}
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        codec = build(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}))
-    rebuild_tables(codec)
-    codec.digest = digest_of(codec.spec, codec.state_dict())
-    return codec.requires_grad_(False).eval()
+    return untrained(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}), 5)
 
 
 CODEC = made(norm="channel")

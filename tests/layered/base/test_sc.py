@@ -8,15 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from layered.base.sc import Sc
-from layered.base.transforms import rebuild_tables
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
 from layered.guide import Guide, guide_of
 from layered.layer import Context
 from layered.rounding import Hard
-from layered.spec import CodecSpec, build
-from layered.weights.store import digest_of
-from tests.conftest import smooth_picture
+from layered.spec import CodecSpec
+from tests.conftest import smooth_picture, untrained
 
 CLASSES = ("sky", "road", "car", "tree")
 
@@ -24,12 +22,7 @@ CLASSES = ("sky", "road", "car", "tree")
 @pytest.fixture(scope="module")
 def codec() -> LayeredCodec:
     base = {"name": "sc", "classes": CLASSES, "width": 32, "channels": 3, "blocks": 1, "norm": "channel"}
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        made = build(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}))
-    rebuild_tables(made)
-    made.digest = digest_of(made.spec, made.state_dict())
-    return made.requires_grad_(False).eval()
+    return untrained(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}), 5)
 
 
 def labels(height: int, width: int) -> NDArray[np.uint8]:

@@ -1,0 +1,73 @@
+"""What the commands that code pictures have in common: options, the picture of a path or pipe, default scales."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from layered.commands.batch import read_input
+from layered.errors import OptionError
+
+if TYPE_CHECKING:
+    from layered.codec import LayeredCodec
+    from layered.image import Image8
+
+__all__ = [
+    "Box", "Device", "Exact", "Images", "LabelMap", "Mask", "NoVerify", "Preserve", "Qualities", "Scales", "Streams",
+    "Weights", "ladder_of", "numbers", "picture_of",
+]  # fmt: skip
+
+Images: TypeAlias = Annotated[str, typer.Argument(metavar="IN", help="Image, folder of images, or - for a pipe.")]
+Streams: TypeAlias = Annotated[str, typer.Argument(metavar="OUT", help="Stream, folder, or - for a pipe.")]
+Scales: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Scale of each layer, base first, increasing, 1 being the full image.  "
+        "Default: 0.25,0.5,1, or 1 with weights of one layer."
+    ),
+]
+Qualities: TypeAlias = Annotated[
+    str | None, typer.Option(help="One real number, or one a layer: 2.5 or 2,3,3.  Default: the middle.")
+]
+Weights: TypeAlias = Annotated[
+    str, typer.Option("--weights", "--model", help="Bundled weights by name, or a checkpoint.")
+]
+LabelMap: TypeAlias = Annotated[
+    str | None, typer.Option(help="Label map (grey PNG) for weights that need one, or a folder of them.")
+]
+Preserve: TypeAlias = Annotated[
+    str | None, typer.Option(help="Classes to keep: car,person, their numbers, or all.")
+]
+Box: TypeAlias = Annotated[list[str] | None, typer.Option(help="x,y,width,height to keep; may be given again.")]
+Mask: TypeAlias = Annotated[
+    str | None, typer.Option(help="Picture that is not 0 where to keep, or a folder of them.")
+]
+Exact: TypeAlias = Annotated[
+    bool, typer.Option("--exact", help="Pictures identical on every machine, at some cost in time.")
+]
+NoVerify: TypeAlias = Annotated[bool, typer.Option("--no-verify", help="Skip decoding the stream as a check.")]
+Device: TypeAlias = Annotated[str, typer.Option(help="Where the networks run: cpu, cuda, cuda:1, ...")]
+
+
+def numbers(text: str, option: str) -> tuple[float, ...]:
+    """`1,2.5` -> (1.0, 2.5).  Raises OptionError, naming the option."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise OptionError(f"{option}: {text!r} is not a number or several, separated by commas") from None
+
+
+def picture_of(source: str) -> Image8:
+    """The picture in a file or pipe.  Raises ImageError."""
+    from layered.image import load_image
+
+    path = Path(source)
+    return load_image(path if path.is_file() else BytesIO(read_input(source)))  # pipes cannot seek
+
+
+def ladder_of(given: tuple[float, ...] | None, codec: LayeredCodec) -> tuple[float, ...]:
+    """The scales that were given, or those that suit the weights."""
+    return given or ((0.25, 0.5, 1.0) if codec.uppers else (1.0,))
