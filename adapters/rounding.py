@@ -55,8 +55,8 @@ class Gumbel:
     temperature: of the probabilities and of the relaxation alike.  logits: `atanh` (SGA; Yang, Bamler and Mandt,
     NeurIPS 2020), or `linear`, `cosine`, `ssl` (SGA+; Perugachi-Diaz et al. 2024).  classes: 2, the integers below and
     above, or 3, the nearest and its neighbours: a distance d then counts as 0.98 d, 1 at the most, and for `ssl` as
-    0.98 d / 1.5, so that all three are in reach everywhere, and the probability is raised to 1.4, as in the code of
-    SGA+.  The same sample goes to synthesis and likelihood.
+    0.98 d / 1.5, so that all three are in reach everywhere, and the probability is raised to 1.4; these constants are
+    those of SGA+, how they go together is ours.  The same sample goes to synthesis and likelihood.
     """
 
     temperature: float
