@@ -22,6 +22,7 @@ __all__ = ["LAYERED", "LEARNED", "BasePicture", "LayeredFile", "load_codec"]
 
 _BUNDLED = {
     "mean-scale": "compass-small", "factorized": "factorized-small", "gc": "gc-small", "tunable": "tunable-small",
+    "wacnn": "wacnn-small",
 }  # fmt: skip
 LEARNED: Mapping[str, str | None] = {name: _BUNDLED.get(name) for name in BASE_LAYERS}
 """Learned picture codecs, which are the base layers, and the bundled weights that each takes when none are named."""

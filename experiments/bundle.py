@@ -81,6 +81,12 @@ def store_results(folder: Path) -> Tables:
     return Tables(load_results(folder))
 
 
+def _bits(text: str) -> tuple[str, int]:
+    """`NAME=BITS`, or `BITS` for all."""
+    name, _, bits = text.rpartition("=")
+    return name, int(bits)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,7 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path)
     parser.add_argument("--codec", action="append", default=[])
     parser.add_argument("--on", action="append", default=[], help="bundled weights whose equal tensors are left out")
-    parser.add_argument("--significant", type=int, default=11, help="bits that are kept of each weight")
+    parser.add_argument(
+        "--significant", action="append", type=_bits, default=[], metavar="[NAME=]BITS",
+        help="bits that are kept of each weight, or of those below a name, as in --significant 9 --significant h_s=4",
+    )  # fmt: skip
     parser.add_argument("--kept", type=Path, help="what `python -m experiments.selective` printed of them")
     parser.add_argument("--card-only", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
@@ -100,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training = {**budget(given.run), "machine": given.machine}
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")
-        store.save_codec(codec, target, given.name, training, on=given.on, significant=given.significant)
+        store.save_codec(codec, target, given.name, training, on=given.on, significant=dict(given.significant))
     codec = store.load(target)
     values = measured(given.results, given.codec) if given.results else {}
     if given.kept is not None:

@@ -21,7 +21,7 @@ from layered.layer import Layer
 from layered.rounding import Mixed
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
-from layered.weights.precision import keeps_all, rounded
+from layered.weights.precision import bits_of, keeps_all, rounded
 
 __all__ = [
     "Draw",
@@ -175,10 +175,10 @@ class Objective(nn.Module):
 
     def _packed(self) -> dict[str, Tensor]:
         """The weights as they will be packed, where the phase asks for that; gradients pass straight through."""
-        if (bits := self.phase.significant) is None:
+        if (significant := self.phase.significant) is None:
             return {}
         return {
-            name: weight + (rounded(weight.detach(), bits) - weight).detach()
+            name: weight + (rounded(weight.detach(), bits_of(name, significant)) - weight).detach()
             for name, weight in self.codec.named_parameters()
             if weight.requires_grad and not keeps_all(name)
         }

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from layered.adversarial.settings import AdversarialSettings
 from layered.recipes import Strict, check, read
 from layered.spec import CodecSpec
+from layered.weights.precision import ALL_BITS
 
 __all__ = ["DataSettings", "Phase", "PriorRecipe", "TrainingRecipe", "load_recipe"]
+
+_Bits = Annotated[int, Field(ge=2, le=ALL_BITS)]
 
 
 class DataSettings(Strict):
@@ -54,8 +57,8 @@ class Phase(Strict):
     the base layer's weights.  clip: largest norm of the gradient.  preserve: with label maps, what of a crop is to be
     kept, drawn anew for each: a box, a quarter of the classes, or one or the other.  frozen: beginnings of the names of
     parameters, as in `enhancement.residual.g_a`, that stay as they are.  significant: the phase sees its weights as
-    `experiments.bundle --significant` packs them, and learns to do with so many bits; not of kind `predictor` or
-    `adversarial`.
+    `experiments.bundle --significant` packs them, and learns to do with so many bits, or as many as tensors below a name
+    have (`{h_s: 4, g_s: 9}`); not of kind `predictor` or `adversarial`.
     """
 
     name: str
@@ -72,7 +75,7 @@ class Phase(Strict):
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
     preserve: Literal["boxes", "classes", "either"] = "either"
     frozen: tuple[str, ...] = ()
-    significant: int | None = Field(default=None, ge=2, le=11)
+    significant: _Bits | dict[str, _Bits] | None = None
     adversarial: AdversarialSettings = AdversarialSettings()
 
     @field_validator("scales")

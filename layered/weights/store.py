@@ -21,7 +21,7 @@ from layered.files import write_bytes_atomic
 from layered.spec import CodecSpec, build
 from layered.weights.card import Card, card, catalogue
 from layered.weights.container import read_tensors, unpacked, write_tensors
-from layered.weights.precision import keeps_all, rounded
+from layered.weights.precision import ALL_BITS, Significant, bits_of, keeps_all, rounded
 from layered.weights.sharing import restored, shared
 
 __all__ = ["card_of", "digest_of", "export", "load", "save_codec"]
@@ -48,15 +48,15 @@ def save_codec(
     training: Mapping[str, Any] | None = None,
     half: bool = True,
     on: Sequence[str] = (),
-    significant: int = 11,
+    significant: Significant = ALL_BITS,
 ) -> bytes:
     """Write the codec to `path` and return the digest that its streams will carry.
 
     half: transforms are rounded to float16, which the digest and the loaded codec then have too; entropy
     models, gains and integer tables keep every bit.  on: names of bundled weights; tensors equal to those of the same
     name, in the first that has one, are left out of the file and taken from there when it is loaded.  Of equal tensors
-    one is stored.  significant: bits that are kept of each rounded number, 11 at most, which are all of float16's; with
-    fewer a packed file is smaller.  A `path` that ends in .xz is packed.
+    one is stored.  significant: bits that are kept of each rounded number, or of those below a name, 11 at most, which
+    are all of float16's; with fewer a packed file is smaller.  A `path` that ends in .xz is packed.
     """
     path = Path(path)
     held, digests = _held(on)
@@ -64,7 +64,7 @@ def save_codec(
     for key, value in codec.state_dict().items():
         rounds = half and value.dtype == torch.float32 and not keeps_all(key)
         if rounds and not (key in held and torch.equal(held[key], value)):
-            value = rounded(value, significant).half()
+            value = rounded(value, bits_of(key, significant)).half()
         stored[key] = value.half() if rounds else value
     stored = {key: value.contiguous().clone() for key, value in stored.items()}
     digest = digest_of(codec.spec, _widened(stored))

@@ -18,7 +18,7 @@ from tests.conftest import tiny_spec
 LAYERS = ((0.5, 0.5), (1.0, 1.0))
 
 
-def objective(significant: int | None) -> tuple[Objective, Draw]:
+def objective(significant: int | dict[str, int] | None) -> tuple[Objective, Draw]:
     torch.manual_seed(0)
     phase = Phase(name="joint", kind="joint", steps=1, patch=32, scales=LAYERS, significant=significant)
     crops = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -49,3 +49,14 @@ def test_gradients_pass_through_the_rounding_of_weights() -> None:
 def test_phases_that_cannot_see_packed_weights_say_so(kind: str) -> None:
     with pytest.raises(RecipeError, match="cannot see packed weights"):
         check(Phase, {"name": "a", "kind": kind, "steps": 1, "significant": 6}, (), "recipe")
+
+
+def test_bits_of_a_phase_may_go_by_name() -> None:
+    seen, draw = objective({"g_s": 4})
+    wanted, _ = objective(None)
+    for name, weight in wanted.codec.named_parameters():
+        if weight.requires_grad and ".g_s." in name and not keeps_all(name):
+            weight.data = rounded(weight.data, 4)
+    assert torch.allclose(seen(draw)[0], wanted(draw)[0])
+    with pytest.raises(RecipeError, match="significant"):
+        check(Phase, {"name": "a", "kind": "base", "steps": 1, "significant": {"g_s": 1}}, (), "recipe")

@@ -19,6 +19,7 @@ from layered.errors import OptionError
 from layered.spec import CodecSpec, build
 from layered.weights import card, catalogue, name_of, store
 from layered.weights.container import read_tensors
+from layered.weights.precision import bits_of, rounded
 from layered.weights.store import card_of, digest_of, export, save_codec
 from tests.conftest import smooth_picture
 
@@ -74,10 +75,21 @@ def test_fewer_significant_bits_round_transforms_alone_and_pack_smaller(
     before, after = tiny_codec.state_dict(), layered.load(path).state_dict()
     gain = next(key for key in before if "gains" in key)
     assert torch.equal(before[gain], after[gain])
-    weight, rounded = before["base.g_s.0.weight"], after["base.g_s.0.weight"]
-    assert bool(((rounded - weight).abs() <= weight.abs() / 2**5).all()) and not torch.equal(rounded, weight)
+    weight, kept = before["base.g_s.0.weight"], after["base.g_s.0.weight"]
+    assert bool(((kept - weight).abs() <= weight.abs() / 2**5).all()) and not torch.equal(kept, weight)
     with pytest.raises(OptionError, match="2 to 11 significant bits"):
         save_codec(tiny_codec, path, "mine", significant=12)
+
+
+def test_bits_go_by_the_longest_name_that_a_tensor_lies_below(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
+    significant = {"": 4, "g_s": 9, "g_s.0": 2}
+    named = {"base.g_s.0.weight": 2, "base.g_s.2.weight": 9, "base.g_s.01.weight": 9, "base.h_g_s.weight": 4, "g_s": 9}
+    assert {name: bits_of(name, significant) for name in named} == named
+    assert bits_of("base.h_a.weight", {"g_s": 5}) == 11 and bits_of("base.h_a.weight", 7) == 7
+    save_codec(tiny_codec, tmp_path / "w.safetensors", "mine", significant=significant)
+    before, after = tiny_codec.state_dict(), layered.load(tmp_path / "w.safetensors").state_dict()
+    for name in ("base.g_s.0.weight", "base.g_s.2.weight", "base.g_a.0.weight"):
+        assert torch.equal(after[name], rounded(before[name], bits_of(name, significant)).half().float())
 
 
 def test_equal_tensors_are_stored_once_and_all_come_back(tiny_codec: LayeredCodec, tmp_path: Path) -> None:
