@@ -57,8 +57,8 @@ class Phase(Strict):
     the base layer's weights.  clip: largest norm of the gradient.  preserve: with label maps, what of a crop is to be
     kept, drawn anew for each: a box, a quarter of the classes, or one or the other.  frozen: beginnings of the names of
     parameters, as in `enhancement.residual.g_a`, that stay as they are.  significant: the phase sees its weights as
-    `experiments.bundle --significant` packs them, and learns to do with so many bits, or as many as tensors below a name
-    have (`{h_s: 4, g_s: 9}`); not of kind `predictor` or `adversarial`.
+    `experiments.bundle --significant` packs them, and learns to do with so many bits, or as many as tensors below a
+    name have (`{h_s: 4, g_s: 9}`); not of kind `predictor` or `adversarial`.
     """
 
     name: str
