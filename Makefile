@@ -5,7 +5,7 @@ VENV ?= .venv
 OUT ?= out
 PY := $(VENV)/bin/python
 
-.PHONY: demo test lint wheel-check clean
+.PHONY: demo test lint wheel-check results results-check clean
 
 demo: $(VENV)/.ready-demo
 	$(PY) -m layered bench demo --out $(OUT)
@@ -16,6 +16,14 @@ test: lint
 lint: $(VENV)/.ready-test
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+
+# Measures everything on the results page again (many hours; what is measured already is not repeated), or a sample of
+# it (minutes).  LAYERED_DATA names the folder of the test images.
+results: $(VENV)/.ready-test
+	$(PY) -m experiments.page run --out $(OUT)
+
+results-check: $(VENV)/.ready-test
+	$(PY) -m experiments.page check
 
 # Builds the wheel, installs it elsewhere, and uses it from another directory.
 wheel-check: $(VENV)/.ready-test

@@ -1,0 +1,1 @@
+"""The results page: the runs behind it, how they are repeated, and whether they still come out the same."""

@@ -1,0 +1,94 @@
+"""Makes the results page again, or checks a sample of it.
+
+    python -m experiments.page run [NAME ...]      every run, or those named: measure, resume, report, publish
+    python -m experiments.page check [NAME ...]    measure some items of each again and compare
+    python -m experiments.page take OUT/NAME ...   publish runs that `layered bench` has finished
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from experiments.harness import run as measure_all
+from experiments.page.index import RESULTS, chosen
+from experiments.page.items import FILE
+from experiments.page.recheck import Verdict, recheck, sampled
+from experiments.page.take import take
+from experiments.report import write_report
+from experiments.runs import find_run, load_results
+from experiments.words import quantity
+from layered.errors import LayeredError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 1 where an item has failed or differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=RESULTS, help="of the page")
+    commands = parser.add_subparsers(dest="command", required=True)
+    repeat = commands.add_parser("run")
+    repeat.add_argument("names", nargs="*", metavar="NAME")
+    repeat.add_argument("--out", type=Path, default=Path("out"))
+    repeat.add_argument("--workers", type=int)
+    check = commands.add_parser("check")
+    check.add_argument("names", nargs="*", metavar="NAME")
+    check.add_argument("--items", type=int, default=3, help="of each run")
+    check.add_argument("--seed", type=int, default=0, help="which items")
+    check.add_argument("--adapted", action="store_true", help="those too that take minutes of per-image adaptation")
+    taken = commands.add_parser("take")
+    taken.add_argument("runs", nargs="+", type=Path, metavar="OUT/NAME")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "run":
+            return _run(given.names, given.out, given.workers, given.folder)
+        if given.command == "check":
+            return _check(given.names, given.items, given.seed, given.adapted, given.folder)
+        for folder in given.runs:
+            print(take(load_results(find_run(folder)), given.folder))
+        return 0
+    except LayeredError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+def _run(names: Sequence[str], out: Path, workers: int | None, folder: Path) -> int:
+    status = 0
+    for entry in chosen(names, folder):
+        try:
+            results = measure_all(entry.load(), out, workers=workers)
+            write_report(results)
+            print(f"{entry.name}: {take(results, folder)}")
+        except LayeredError as error:
+            print(f"{entry.name}: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def _check(names: Sequence[str], count: int, seed: int, adapted: bool, folder: Path) -> int:
+    runs = [run for run in chosen(names, folder) if names or (folder / run.name / FILE).is_file()]
+    wanted = {run: sampled(run, count, seed, adapted, folder) for run in runs}
+    verdicts: list[Verdict] = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("measuring again", total=sum(map(len, wanted.values())))
+        for run, keys in wanted.items():
+            for verdict in recheck(run, keys, folder):
+                verdicts.append(verdict)
+                item = verdict.item
+                what = f"{item.codec}, quality {item.quality}, {item.image}, {item.scales}"
+                told = f" ({verdict.told})" if verdict.told else ""
+                bar.console.print(f"{verdict.run}: {what}: {verdict.outcome}{told}", markup=False, highlight=False)
+                bar.advance(task)
+    outcomes = [verdict.outcome for verdict in verdicts]
+    counts = ", ".join(f"{outcomes.count(word)} {word}" for word in ("equal", "differs", "skipped"))
+    print(f"{quantity(len(verdicts), 'item')} of {quantity(len(runs), 'run')}: {counts}")
+    return int("differs" in outcomes or "equal" not in outcomes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Which runs the results page has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import field_validator
+
+from experiments.recipe import Recipe, load_recipe
+from layered.errors import OptionError, RecipeError
+from layered.recipes import Strict, check, hint
+
+__all__ = ["RESULTS", "Published", "chosen", "published"]
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+"""The folder of the page, one folder a run in it."""
+
+
+class Published(Strict):
+    """One run: a bundled recipe and what is set in it, as by `--set`; $LAYERED_DATA may stand in a value."""
+
+    recipe: str
+    set: tuple[str, ...] = ()
+
+    @field_validator("set")
+    @classmethod
+    def _settings(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := next((value for value in values if "=" not in value), None):
+            raise ValueError(f"{wrong!r}: write it as key=value")
+        return values
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        named = [value.removeprefix("name=") for value in self.set if value.startswith("name=")]
+        return named[-1] if named else self.recipe
+
+    def load(self) -> Recipe:
+        """Raises RecipeError."""
+        return load_recipe(self.recipe, [os.path.expandvars(value) for value in self.set])
+
+
+class _Index(Strict):
+    runs: tuple[Published, ...]
+
+
+def published(folder: Path = RESULTS) -> tuple[Published, ...]:
+    """All runs of `index.yaml` in the folder of the page, in its order.  Raises RecipeError."""
+    path = folder / "index.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: {error}") from None
+    return check(_Index, {"runs": values}, (), str(path)).runs
+
+
+def chosen(names: Sequence[str], folder: Path = RESULTS) -> tuple[Published, ...]:
+    """The runs of these names, all where none is given.  Raises OptionError for one that is not there."""
+    runs = {run.name: run for run in published(folder)}
+    for name in names:
+        if name not in runs:
+            raise OptionError(f"the results page has no {name!r}{hint(name, runs)} there are {', '.join(runs)}")
+    return tuple(runs[name] for name in names or runs)

@@ -1,0 +1,70 @@
+"""Every measured item of a run in a small file, by which a sample of them can be measured again and compared."""
+
+from __future__ import annotations
+
+import csv
+import io
+import lzma
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.plan import Entry
+from experiments.record import Record
+from experiments.words import ladder_label, quality_text
+from layered.errors import RecipeError
+from layered.files import write_bytes_atomic
+
+__all__ = ["FILE", "ItemKey", "Layers", "layers_of", "read_items", "write_items"]
+
+FILE = "items.csv.xz"
+_HEADER = ("codec", "quality", "image", "scales", "layer", "bytes", "psnr")
+
+Layers = tuple[tuple[int, str], ...]
+"""Bytes and PSNR of every layer, as a file of items has them."""
+
+
+@dataclass(frozen=True, order=True)
+class ItemKey:
+    """What names an item within a run; all as in the tables."""
+
+    codec: str
+    quality: str
+    image: str
+    scales: str
+
+    @classmethod
+    def of(cls, what: Record | Entry) -> ItemKey:
+        """That of a record, or of one that is yet to be made."""
+        return cls(what.codec, quality_text(what.quality), what.image, ladder_label(what.scales))
+
+
+def layers_of(record: Record) -> Layers:
+    """What a file of items has of a record."""
+    return tuple((layer.bytes, f"{layer.psnr:.3f}") for layer in record.layers)
+
+
+def write_items(records: Iterable[Record], path: Path) -> None:
+    """One row a layer, in the order of the records; PSNR in thousandths of a dB."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_HEADER)
+    for record in records:
+        key = ItemKey.of(record)
+        for number, (size, psnr) in enumerate(layers_of(record)):
+            writer.writerow([key.codec, key.quality, key.image, key.scales, number, size, psnr])
+    write_bytes_atomic(path, lzma.compress(text.getvalue().encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+def read_items(path: Path) -> dict[ItemKey, Layers]:
+    """What `write_items` wrote, in the same order.  Raises RecipeError for anything else."""
+    items: dict[ItemKey, list[tuple[int, str]]] = {}
+    try:
+        rows = list(csv.reader(io.StringIO(lzma.decompress(path.read_bytes()).decode())))
+        if tuple(rows[0]) != _HEADER:
+            raise ValueError(f"columns {rows[0]}")
+        for codec, quality, image, scales, _, size, psnr in rows[1:]:
+            items.setdefault(ItemKey(codec, quality, image, scales), []).append((int(size), psnr))
+    except (OSError, lzma.LZMAError, ValueError, IndexError) as error:
+        raise RecipeError(f"{path}: not a file of items ({error})") from None
+    return {key: tuple(layers) for key, layers in items.items()}

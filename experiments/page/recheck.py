@@ -1,0 +1,90 @@
+"""Whether items of the results page come out as they did."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from experiments.item import measure
+from experiments.page.index import RESULTS, Published
+from experiments.page.items import FILE, ItemKey, Layers, layers_of, read_items
+from experiments.plan import plan
+from experiments.provenance import command_line, commit, machine
+from experiments.recipe import Recipe
+from experiments.record import Provenance, Record, join
+from experiments.words import quality_text
+from layered.errors import LayeredError, RecipeError
+
+__all__ = ["Verdict", "recheck", "sampled"]
+
+TOLERANCE = 0.01
+"""dB: plain decoding may differ by a level at a few samples between machines."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one item.  told: what differs, or why nothing could be measured."""
+
+    run: str
+    item: ItemKey
+    outcome: Literal["equal", "differs", "skipped"]
+    told: str = ""
+
+
+def sampled(run: Published, count: int, seed: int, adapted: bool, folder: Path = RESULTS) -> list[ItemKey]:
+    """So many items of a run that are drawn by `seed`; per-image adaptation, which takes minutes, only if `adapted`.
+
+    Raises RecipeError where the page has no items of the run, or not those of its recipe.
+    """
+    recipe = run.load()
+    searched = {spec.name for spec in recipe.codecs if spec.adaptation is not None}
+    items = [key for key in read_items(folder / run.name / FILE) if adapted or key.codec not in searched]
+    names = {spec.name for spec in recipe.codecs}
+    if missing := next((key.codec for key in items if key.codec not in names), None):
+        raise RecipeError(f"{run.name}: the recipe has no codec {missing!r} any more")
+    return random.Random(f"{seed}/{run.name}").sample(items, min(count, len(items)))
+
+
+def recheck(run: Published, keys: list[ItemKey], folder: Path = RESULTS) -> Iterator[Verdict]:
+    """Measure items again and compare them with the page's: bytes exactly, PSNR within a hundredth of a dB."""
+    recipe, known = run.load(), read_items(folder / run.name / FILE)
+    for key in keys:
+        try:
+            found = layers_of(_measured(recipe, key))
+        except LayeredError as error:
+            yield Verdict(run.name, key, "skipped", str(error))
+            continue
+        told = _difference(known[key], found)
+        yield Verdict(run.name, key, "differs" if told else "equal", told)
+
+
+def _measured(recipe: Recipe, key: ItemKey) -> Record:
+    spec = next(spec for spec in recipe.codecs if spec.name == key.codec)
+    qualities = tuple(quality for quality in spec.qualities if quality_text(quality) == key.quality)
+    one = recipe.model_copy(update={
+        "codecs": (spec.model_copy(update={"qualities": qualities}),), "anchors": (), "previews": False,
+        "ms_ssim": False, "operations": False, "scores": (),
+    })  # fmt: skip
+    provenance = Provenance(command_line(), commit(), machine(recipe.device), recipe.threads)
+    planned = plan(one, provenance)
+    items = {item.key: item for item in planned.items}
+    for entry in planned.entries:
+        if ItemKey.of(entry) == key:
+            records = [measure(items[piece]).record for piece in entry.keys]
+            return join(entry.codec, entry.quality, records, entry.cumulative)
+    raise RecipeError(f"{recipe.name}: the recipe has no such item any more")
+
+
+def _difference(known: Layers, found: Layers) -> str:
+    if len(known) != len(found):
+        return f"{len(found)} layers instead of {len(known)}"
+    told = []
+    for number, ((size, psnr), (new_size, new_psnr)) in enumerate(zip(known, found, strict=True)):
+        if size != new_size:
+            told.append(f"layer {number}: {new_size} bytes instead of {size}")
+        if psnr != new_psnr and not abs(float(psnr) - float(new_psnr)) <= TOLERANCE:
+            told.append(f"layer {number}: {new_psnr} dB instead of {psnr}")
+    return ", ".join(told)

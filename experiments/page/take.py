@@ -1,0 +1,83 @@
+"""A run's tables, as the results page keeps them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+from pathlib import Path
+
+from experiments.export import write_csv
+from experiments.page.items import FILE, write_items
+from experiments.runs import Results
+from layered.errors import RecipeError
+from layered.files import write_bytes_atomic
+
+__all__ = ["TABLES", "take"]
+
+TABLES = ("points.csv", "bd_rate.csv", "nearest.csv")
+"""The tables that are kept, of those that a run has."""
+
+MADE = "made.json"
+
+
+def take(results: Results, folder: Path) -> Path:
+    """Copy a finished run's tables into a folder of its name below `folder`, numbers with nine digits, and return it.
+
+    Beside them are every item's bytes and PSNR, and by what the run was made: command, commits, machine and libraries.
+    Raises RecipeError for a run with failures, or without its tables.
+    """
+    name = results.recipe.name
+    if results.failures:
+        raise RecipeError(f"{name}: {len(results.failures)} items have failed or are missing; it cannot be published")
+    tables = [table for table in TABLES if (results.folder / table).is_file()]
+    if not {"points.csv", "bd_rate.csv"} <= set(tables):
+        raise RecipeError(f"{name}: it has no report yet; layered report {results.folder}")
+    target = folder / name
+    target.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        header, *rows = csv.reader(io.StringIO((results.folder / table).read_text(encoding="utf-8")))
+        write_csv(target / table, header, [[_short(cell) for cell in row] for row in rows])
+    write_items(results.records, target / FILE)
+    write_bytes_atomic(target / MADE, (json.dumps(_made(results), indent=1) + "\n").encode())
+    return target
+
+
+def _made(results: Results) -> dict[str, object]:
+    libraries = ("torch", "compressai", "pillow", "numpy")
+    return {
+        "command": _without_places(results.provenance.command),
+        "commits": sorted({record.provenance.commit or "unknown" for record in results.records}),
+        "machines": sorted({record.provenance.machine for record in results.records}),
+        "threads": results.provenance.threads,
+        "images": len(results.images()),
+        "records": len(results.records),
+        "coding_seconds": round(sum(record.encode_seconds + record.decode_seconds for record in results.records)),
+        "libraries": sorted({
+            f"{key} {value}" for record in results.records for key, value in record.fingerprint.items()
+            if key in libraries
+        }),
+    }  # fmt: skip
+
+
+def _without_places(command: str) -> str:
+    """The command without folders of the machine it ran on: `--out DIR`, and what is above the data's folder."""
+    words: list[str] = []
+    parts = iter(shlex.split(command))
+    for word in parts:
+        if word == "--out":
+            next(parts, None)
+            continue
+        key, equals, value = word.partition("=")
+        words.append(f"{key}={Path(value).name}" if equals and value.startswith("/") else word)
+    return shlex.join(words)
+
+
+def _short(cell: str) -> str:
+    """A number with more digits than nine as one with nine; anything else as it is."""
+    try:
+        short = f"{float(cell):.9g}"
+        return cell if float(short) == float(cell) else short
+    except ValueError:
+        return cell

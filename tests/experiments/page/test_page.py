@@ -1,0 +1,162 @@
+"""The results page: runs are published with what makes them checkable, and a check finds what has changed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import lzma
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments.page.__main__ import main
+from experiments.page.index import RESULTS, chosen, published
+from experiments.page.items import FILE, read_items, write_items
+from experiments.page.recheck import sampled
+from experiments.page.take import take
+from experiments.runs import load_results
+from layered.errors import LayeredError, OptionError, RecipeError
+from tests.experiments.small_run import values, write_pictures
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures, a recipe, and a page with one run of it."""
+    folder = tmp_path_factory.mktemp("made")
+    write_pictures(folder / "pictures")
+    (folder / "small.yaml").write_text(yaml.safe_dump(values(Path("nowhere"))))
+    (folder / "page").mkdir()
+    entry = {"recipe": str(folder / "small.yaml"), "set": ["name=tiny", "data.source=$PICTURES"]}
+    (folder / "page" / "index.yaml").write_text(yaml.safe_dump([entry]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PICTURES", str(folder / "pictures"))
+        assert main(["--folder", str(folder / "page"), "run", "--out", str(folder / "out"), "--workers", "0"]) == 0
+    return folder
+
+
+@pytest.fixture
+def page(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that page, beside one of the run."""
+    monkeypatch.setenv("PICTURES", str(made / "pictures"))
+    for name in ("page", "out"):
+        shutil.copytree(made / name, tmp_path / name)
+    return tmp_path / "page"
+
+
+def changed(page: Path, word: bytes, other: bytes) -> None:
+    """The page after one word of its items was replaced."""
+    path = page / "tiny" / FILE
+    data = lzma.decompress(path.read_bytes())
+    assert word in data
+    path.write_bytes(lzma.compress(data.replace(word, other)))
+
+
+def test_a_published_run_holds_its_tables_its_items_and_how_it_was_made(page: Path) -> None:
+    assert {path.name for path in (page / "tiny").iterdir()} == {"points.csv", "bd_rate.csv", FILE, "made.json"}
+    made = json.loads((page / "tiny" / "made.json").read_text())
+    assert (made["images"], made["records"]) == (2, 16) and made["machines"] and made["commits"]
+    items = read_items(page / "tiny" / FILE)
+    assert len(items) == 16 and all(len(layers) == 2 for layers in items.values())
+
+
+def test_a_sample_of_a_run_that_nothing_has_changed_is_equal(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--folder", str(page), "check", "--items", "5"]) == 0
+    assert "5 items of 1 run: 5 equal, 0 differs, 0 skipped" in capsys.readouterr().out
+
+
+def test_a_check_finds_a_number_that_has_changed(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key, layers = next(iter(read_items(page / "tiny" / FILE).items()))
+    assert key.codec == "simulcast jpeg"
+    changed(page, f"0,{layers[0][0]},{layers[0][1]}".encode(), f"0,{layers[0][0] + 1},{layers[0][1]}".encode())
+    assert main(["--folder", str(page), "check", "tiny", "--items", "16"]) == 1
+    told = capsys.readouterr()
+    assert "15 equal, 1 differs" in told.out
+    assert f"layer 0: {layers[0][0]} bytes instead of {layers[0][0] + 1}" in " ".join(told.err.split())
+
+
+def test_pictures_that_are_gone_are_no_proof_that_all_is_equal(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PICTURES", str(write_pictures(tmp_path / "fewer", 1)))
+    changed(page, b",p0,", b",p7,")
+    assert main(["--folder", str(page), "check"]) == 1
+    assert "0 equal, 0 differs, 3 skipped" in capsys.readouterr().out
+
+
+def test_items_are_drawn_by_the_seed_alone(page: Path) -> None:
+    (run,) = published(page)
+    first = sampled(run, 4, 0, adapted=False, folder=page)
+    assert first == sampled(run, 4, 0, adapted=False, folder=page)
+    assert first != sampled(run, 4, 1, adapted=False, folder=page)
+
+
+def test_a_run_with_failures_is_not_published(page: Path, tmp_path: Path) -> None:
+    next((tmp_path / "out" / "tiny" / "records").glob("*.json")).unlink()
+    with pytest.raises(RecipeError, match="cannot be published"):
+        take(load_results(tmp_path / "out" / "tiny"), page)
+
+
+def test_numbers_are_kept_with_nine_digits_and_words_as_they_are(page: Path) -> None:
+    header, *rows = (page / "tiny" / "points.csv").read_text().splitlines()
+    cells = [cell for row in rows for cell in row.split(",")]
+    assert header.startswith("scales,layer,codec") and "simulcast jpeg" in cells
+    digits = [cell.replace(".", "").lstrip("0") for cell in cells if cell.replace(".", "").isdigit()]
+    assert max(map(len, digits)) == 9
+
+
+def test_commands_of_a_page_name_no_folder_of_the_machine(page: Path, tmp_path: Path) -> None:
+    results = load_results(tmp_path / "out" / "tiny")
+    command = f"layered bench small --out {tmp_path} --set data.source={tmp_path}/vector --workers 2"
+    take(replace(results, provenance=replace(results.provenance, command=command)), page)
+    made = json.loads((page / "tiny" / "made.json").read_text())
+    assert made["command"] == "layered bench small --set data.source=vector --workers 2"
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\xfd7zXZ\x00"])
+def test_files_that_hold_no_items_are_refused(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(RecipeError, match="not a file of items"):
+        read_items(tmp_path / FILE)
+    write_items([], tmp_path / FILE)
+    assert read_items(tmp_path / FILE) == {}
+
+
+def test_an_unknown_run_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OptionError, match="there are kodak_3layer"):
+        chosen(["nothing"])
+    with pytest.raises(SystemExit):
+        main(["check", "kodak_3layr"])
+    assert "did you mean 'kodak_3layer'?" in capsys.readouterr().err
+
+
+def test_every_run_of_the_page_loads_and_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERED_DATA", "/data")
+    runs = published()
+    assert len({run.name for run in runs}) == len(runs)
+    for run in runs:
+        assert run.load().name == run.name
+
+
+WITH_ITEMS = sorted(path.parent for path in RESULTS.glob(f"*/{FILE}"))
+
+
+@pytest.mark.parametrize("folder", WITH_ITEMS, ids=lambda folder: folder.name)
+def test_the_items_of_the_page_average_to_its_points(folder: Path) -> None:
+    items = read_items(folder / FILE)
+    with (folder / "points.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            found = [
+                float(layers[int(row["layer"])][1]) for key, layers in items.items()
+                if (key.codec, key.quality, key.scales) == (row["codec"], row["quality"], row["scales"])
+            ]  # fmt: skip
+            assert len(found) == int(row["images"])
+            assert sum(found) / len(found) == pytest.approx(float(row["psnr"]), abs=1e-3)
+
+
+def test_an_index_with_a_setting_that_sets_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.yaml").write_text("- {recipe: demo, set: [data.limit]}")
+    with pytest.raises(LayeredError, match="key=value"):
+        published(tmp_path)
