@@ -1,4 +1,4 @@
-"""What the README states is what was measured."""
+"""What the README and its page of results state is what was measured."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from experiments.words import ladder_label
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
-LINES = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+README, PAGE = ROOT / "README.md", RESULTS / "README.md"
+LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in (README, PAGE)}
+TEXT = {path: " ".join(" ".join(lines).split()) for path, lines in LINES.items()}
+each_page = pytest.mark.parametrize("path", (README, PAGE), ids=("README", "results"))
 
 
-def rows(first_cells: str) -> list[list[str]]:
+def rows(first_cells: str, path: Path = PAGE) -> list[list[str]]:
     """The cells of the table whose header begins so."""
-    start = next(number for number, line in enumerate(LINES) if line.startswith(first_cells)) + 2
+    lines = LINES[path]
+    start = next(number for number, line in enumerate(lines) if line.startswith(first_cells)) + 2
     table = []
-    for line in LINES[start:]:
+    for line in lines[start:]:
         if not line.startswith("|"):
             break
         table.append([cell.strip() for cell in line.strip("|").split("|")])
@@ -51,21 +55,23 @@ def named(words: str) -> str:
     return words.lower().replace("single-layer", "single").replace("jpeg 2000", "jpeg2000")
 
 
-def test_the_table_of_three_layers_is_what_kodak_3layer_measured() -> None:
-    table = rows("| codec | against | BL 1/4 |")
+@each_page
+def test_the_table_of_three_layers_is_what_kodak_3layer_measured(path: Path) -> None:
+    table = rows("| codec | against | BL 1/4 |", path)
     assert len(table) == 8
     for codec, anchor, *cells in table:
         assert cells == [measured("kodak_3layer", named(codec), named(anchor), layer) for layer in range(3)], codec
 
 
-def test_what_it_says_of_the_paper_is_what_was_published() -> None:
+@each_page
+def test_what_it_says_of_the_paper_is_what_was_published(path: Path) -> None:
     def told(data: str, *ratios: float) -> tuple[str, str]:
         rates = published_rates("compass")
         found = [rates.find(data, "COMPASS", name, ratios) for name in ANCHORS.values()]
         assert None not in found
         return f"{found[0]:+.1f}", f"{found[1]:+.1f}"
 
-    text = " ".join(" ".join(LINES).split())
+    text = TEXT[path]
     kodak = "{} against simulcast and {} against a single layer for EL1 on Kodak"
     assert kodak.format(*told("Kodak", 1, 2)) in text
     assert "{} and {} on Urban100".format(*told("Urban100", 1, 2, 4)) in text
@@ -112,7 +118,7 @@ def test_the_table_of_all_methods_is_what_was_measured_and_published() -> None:
         ours = [measured("compass_table_bl_el1", "layered", anchor, layer) for layer in range(3)]
         assert cells == [ours[0], ours[1], f"{published:+.1f}", ours[2]]
     weak = measured("compass_table_bl_el1", "Mei enhanced", "simulcast mean-scale", 1)
-    assert f"(EL1 {weak} for the enhanced ones" in " ".join(" ".join(LINES).split())
+    assert f"(EL1 {weak} for the enhanced ones" in TEXT[PAGE]
 
 
 def test_the_table_of_everyday_codecs_is_what_was_measured() -> None:
@@ -136,15 +142,15 @@ def test_the_table_of_20_pairs_of_scales_is_what_was_measured_and_published() ->
 
 
 def test_the_limits_it_admits_are_those_measured() -> None:
-    text = " ".join(" ".join(LINES).split())
-    assert f"{measured('liff_vs_liif', 'LIFF', 'LIIF', 2)}% BD-rate in the top layer on Kodak" in text
+    assert f"{measured('liff_vs_liif', 'LIFF', 'LIIF', 2)}% BD-rate in the top layer on Kodak" in TEXT[PAGE]
     with (RESULTS / "kodak_3layer" / "points.csv").open(newline="") as file:
         points = [p for p in csv.DictReader(file) if (p["codec"], p["layer"]) == ("single mean-scale", "2")]
     ours = Curve(tuple(float(p["bpp"]) for p in points), tuple(float(p["psnr"]) for p in points))
     gap = bd_rate(published_curves()["compressai-mbt2018-mean_mse_cpu"], ours)
-    assert f"At full size the base layer needs {gap:.0f}% more bits than CompressAI's published mbt2018-mean" in text
+    told = f"At full size the base layer needs {gap:.0f}% more bits than CompressAI's published mbt2018-mean"
+    assert told in TEXT[README]
     near = measured("kodak_arbitrary", "layered", "single mean-scale", 2, "x0.25 x0.45 x0.6")
-    assert f"it needs {float(near):.0f}% more bits than a single layer" in text
+    assert f"it needs {float(near):.0f}% more bits than a single layer" in TEXT[PAGE]
 
 
 def test_what_it_says_of_label_maps_is_what_was_measured() -> None:
@@ -154,7 +160,7 @@ def test_what_it_says_of_label_maps_is_what_was_measured() -> None:
     expected = f"all {maps} maps of CamVid at 480x360 take {float(contours[1]):,.0f} bytes each on average, "
     expected += f"{float(contours[2]):.2f} of what lossless JPEG XL needs"
     best = min(told[1:4], key=lambda line: int(re.findall(r"\d+", line)[0]))
-    assert expected in " ".join(" ".join(LINES).split()) and best.startswith("JPEG XL")
+    assert expected in TEXT[README] and best.startswith("JPEG XL")
 
 
 def low_rate(name: str) -> list[dict[str, str]]:
@@ -170,7 +176,7 @@ def test_what_it_says_of_gc_without_a_discriminator_is_what_was_measured() -> No
     with (RESULTS / "low_rate_ablation" / "nearest.csv").open(newline="") as file:
         plain = next(row for row in csv.DictReader(file) if row["codec"] == "GC without a discriminator")
     told = f"have {plain['PSNR dB']} dB and a gradient energy of {float(plain['gradient']):.3f}"
-    assert told in " ".join(" ".join(LINES).split())
+    assert told in TEXT[PAGE]
 
 
 def test_what_it_says_of_other_numbers_of_channels_is_what_was_measured() -> None:
@@ -179,7 +185,7 @@ def test_what_it_says_of_other_numbers_of_channels_is_what_was_measured() -> Non
     few, many = found["GC, C = 2"], found["GC, C = 8"]
     told = "GC takes {} bpp at {} dB, with 8 channels {} bpp at {} dB"
     expected = told.format(few["bpp"], few["PSNR dB"], many["bpp"], many["PSNR dB"])
-    assert expected in " ".join(" ".join(LINES).split())
+    assert expected in TEXT[PAGE]
 
 
 def test_the_table_of_tunable_gc_is_what_was_measured_and_rises() -> None:
@@ -195,7 +201,7 @@ def test_the_table_of_tunable_gc_is_what_was_measured_and_rises() -> None:
 
 def test_what_it_says_of_selective_compression_is_what_was_measured() -> None:
     lines = (RESULTS / "selective_camvid.txt").read_text(encoding="utf-8").splitlines()
-    assert f"{lines[0].split()[0]} test pictures of 480x360" in " ".join(" ".join(LINES).split())
+    assert f"{lines[0].split()[0]} test pictures of 480x360" in TEXT[PAGE]
     found = {line[:27].strip(): line[27:].split() for line in lines[2:]}
     table = rows("| kept | share |")
     assert len(table) == 6
@@ -206,7 +212,7 @@ def test_what_it_says_of_enhancement_above_gc_is_what_was_measured() -> None:
     anchors = ("mean-scale + COMPASS", "single mean-scale")
     against = [measured("gc_compass_kodak", "GC + COMPASS", anchor, 2) for anchor in anchors]
     told = "{}% against the stack on a mean-scale base layer, {}% against single-layer mean-scale coding"
-    assert told.format(*against) in " ".join(" ".join(LINES).split())
+    assert told.format(*against) in TEXT[PAGE]
 
 
 SPEEDS = {
@@ -239,4 +245,43 @@ def test_the_table_of_speeds_is_what_the_benchmark_measured(row: list[str]) -> N
 
 
 def test_the_memory_of_a_large_picture_is_what_the_benchmark_measured() -> None:
-    assert f"of 3840x2160 takes {timed('memory')['median']:.1f} GB" in " ".join(LINES)
+    assert f"of 3840x2160 takes {timed('memory')['median']:.1f} GB" in TEXT[PAGE]
+
+
+def test_the_findings_that_stand_out_are_those_measured() -> None:
+    def bits(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
+        rate = measured_rate(recipe, codec, anchor, layer, scales)
+        return f"{abs(rate):.1f}% {'more' if rate > 0 else 'fewer'}"
+
+    simulcast, single = ANCHORS
+    methods, bpg = "compass_table_bl_el1", "BPG (x265, 8 bits)"
+    nine = next(ladder_label(scales) for scales in load_recipe("many_layers").scales if len(scales) == 9)
+    rates = {row["codec"]: row for row in low_rate("nearest.csv")}
+    gc, vvc = rates["GC"], rates["VVC 4:2:0 (VVenC)"]
+    times = [f"{timed(name)['median']:.2g}" for what, name in SPEEDS.items() if what.endswith("time")]
+    text = re.sub(r"\]\([^)]*\)", "]", TEXT[README])
+    for told in (
+        f"layered needs {bits(methods, 'layered', 'SHVC (emulated, x265)', 2)} bits",
+        f"layered needs {bits(methods, 'layered', 'Mei enhanced', 2)} bits",
+        f"they need {bits(methods, 'Mei enhanced', simulcast, 1)} at EL1 than simulcast",
+        f"the gain falls to {-measured_rate('out_of_distribution', 'layered', simulcast, 2, SCALES['6'][0]):.1f}%",
+        f"rises to {-measured_rate('many_layers', 'layered', simulcast, 8, nine):.1f}%",
+        f"take {bits('many_layers', 'layered', single, 8, nine)} bits than one layer",
+        f"GC takes [{gc['bpp']} bits per pixel]",
+        f"has {vvc['PSNR dB']} dB to GC's {gc['PSNR dB']}",
+        f"takes {bits('gc_compass_kodak', 'GC + COMPASS', 'mean-scale + COMPASS', 2)} bits than above",
+        f"it needs {bits('classical_kodak', 'mean-scale', bpg, 0)} bits than BPG",
+        f"VVC {bits('classical_kodak', 'VVC 4:2:0 (VVenC)', bpg, 0)}.",
+        "{} of CompressAI's time to encode and {} to decode; three layers take {} and {} times".format(*times),
+    ):
+        assert told in text, told
+    assert float(vvc["gradient"]) < float(gc["gradient"]) and float(vvc["times its rate"]) < 1.05
+    everyday = dict(rows("| codec | BD-rate |"))
+    ours = float(everyday.pop("mean-scale (`compass-small`)"))
+    assert sum(float(rate) < ours for rate in everyday.values()) > len(everyday) / 2
+
+
+def test_every_result_has_its_recipe_commit_and_time() -> None:
+    told = {row[0].strip("`"): row[1:] for row in rows("| recipe | commit | time |")}
+    assert told.keys() == {path.name for path in RESULTS.iterdir()} - {PAGE.name}
+    assert all(re.fullmatch("[0-9a-f]{7}", commit) and time for commit, time in told.values())
