@@ -283,5 +283,13 @@ def test_the_findings_that_stand_out_are_those_measured() -> None:
 
 def test_every_result_has_its_recipe_commit_and_time() -> None:
     told = {row[0].strip("`"): row[1:] for row in rows("| recipe | commit | time |")}
-    assert told.keys() == {path.name for path in RESULTS.iterdir()} - {PAGE.name}
+    assert told.keys() == {path.name for path in RESULTS.iterdir()} - {PAGE.name, "index.yaml"}
     assert all(re.fullmatch("[0-9a-f]{7}", commit) and time for commit, time in told.values())
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/made.json")), ids=lambda path: path.parent.name)
+def test_commits_and_records_of_a_run_are_those_it_was_published_with(path: Path) -> None:
+    made = json.loads(path.read_text(encoding="utf-8"))
+    table = rows("| recipe | commit | time |")
+    line = " ".join(next(row for row in table if row[0] == f"`{path.parent.name}`"))
+    assert all(commit[:7] in line for commit in made["commits"]) and f"{made['records']:,} records" in line
