@@ -10,45 +10,11 @@ from typing import Any
 
 import pytest
 
-from experiments.bdrate import METHODS, Curve, bd_rate
+from experiments.bdrate import Curve, bd_rate
 from experiments.published import published_curves, published_rates
 from experiments.recipe import load_recipe
 from experiments.words import ladder_label
-
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "experiments" / "results"
-README, PAGE = ROOT / "README.md", RESULTS / "README.md"
-LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in (README, PAGE)}
-TEXT = {path: " ".join(" ".join(lines).split()) for path, lines in LINES.items()}
-each_page = pytest.mark.parametrize("path", (README, PAGE), ids=("README", "results"))
-
-
-def rows(first_cells: str, path: Path = PAGE) -> list[list[str]]:
-    """The cells of the table whose header begins so."""
-    lines = LINES[path]
-    start = next(number for number, line in enumerate(lines) if line.startswith(first_cells)) + 2
-    table = []
-    for line in lines[start:]:
-        if not line.startswith("|"):
-            break
-        table.append([cell.strip() for cell in line.strip("|").split("|")])
-    return table
-
-
-def measured(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
-    """The BD-rate as a table shows it."""
-    rate = measured_rate(recipe, codec, anchor, layer, scales)
-    return f"{rate:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
-
-
-def measured_rate(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> float:
-    with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            same = (row["codec"], row["anchor"], row["layer"]) == (codec, anchor, str(layer))
-            if same and row["rule"] == "curve of averages" and scales in (None, row["scales"]):
-                assert row["method"] in METHODS
-                return float(row["bd_rate_percent"])
-    raise AssertionError(f"{recipe} has no {codec} against {anchor}")
+from tests.page_tables import PAGE, README, RESULTS, TEXT, each_page, measured, measured_rate, rows
 
 
 def named(words: str) -> str:
@@ -126,6 +92,13 @@ def test_the_table_of_everyday_codecs_is_what_was_measured() -> None:
     assert len(table) == 9
     for codec, cell in table:
         assert cell == measured("classical_kodak", codec.split(" (`")[0], "BPG (x265, 8 bits)", 0)
+
+
+def test_the_table_of_base_layers_is_what_was_measured() -> None:
+    table = rows("| base layer | BD-rate |")
+    names = [row[0].split(" (")[0].lower() for row in table]
+    assert names == ["factorized", "wacnn"]
+    assert [row[1] for row in table] == [measured("base_layers", name, "mean-scale", 0) for name in names]
 
 
 def test_the_table_of_20_pairs_of_scales_is_what_was_measured_and_published() -> None:

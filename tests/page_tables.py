@@ -1,0 +1,45 @@
+"""The tables of the README and of its page of results, and the files that they come from."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from experiments.bdrate import METHODS
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+README, PAGE = ROOT / "README.md", RESULTS / "README.md"
+LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in (README, PAGE)}
+TEXT = {path: " ".join(" ".join(lines).split()) for path, lines in LINES.items()}
+each_page = pytest.mark.parametrize("path", (README, PAGE), ids=("README", "results"))
+
+
+def rows(first_cells: str, path: Path = PAGE) -> list[list[str]]:
+    """The cells of the table whose header begins so."""
+    lines = LINES[path]
+    start = next(number for number, line in enumerate(lines) if line.startswith(first_cells)) + 2
+    table = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        table.append([cell.strip() for cell in line.strip("|").split("|")])
+    return table
+
+
+def measured(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
+    """The BD-rate as a table shows it."""
+    rate = measured_rate(recipe, codec, anchor, layer, scales)
+    return f"{rate:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+
+
+def measured_rate(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> float:
+    with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            same = (row["codec"], row["anchor"], row["layer"]) == (codec, anchor, str(layer))
+            if same and row["rule"] == "curve of averages" and scales in (None, row["scales"]):
+                assert row["method"] in METHODS
+                return float(row["bd_rate_percent"])
+    raise AssertionError(f"{recipe} has no {codec} against {anchor}")
