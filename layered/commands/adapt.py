@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from layered.image import Image8
 
 __all__ = ["adapt"]
+
+Made = TypeVar("Made")
 
 
 def adapt(
@@ -152,23 +154,17 @@ _OPTIONS = {
 
 
 def _settings(**given: Any) -> AdaptationSettings:
-    from pydantic import ValidationError
-
     from adapters.adaptation import AdaptationSettings
-    from layered.recipes import faults
 
-    try:
-        settings = AdaptationSettings.model_validate(given)
-    except ValidationError as error:
-        raise OptionError(_as_option(faults(error))) from None
+    settings = _named(lambda: AdaptationSettings(**given))
     _named(settings.resolved)
     return settings
 
 
-def _named(check: Callable[[], object]) -> None:
-    """Call it, and put an option's name for a setting's in front of what is wrong."""
+def _named(check: Callable[[], Made]) -> Made:
+    """What it returns, with an option's name for a setting's in front of what it finds wrong."""
     try:
-        check()
+        return check()
     except OptionError as error:
         raise OptionError(_as_option(str(error))) from None
 
