@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from layered import stream
 from layered.adaptation import Adaptation, Adapted, Choose, adapted_layer
-from layered.errors import CorruptStream, LayeredError, OptionError
+from layered.errors import CorruptStream, LayeredError, OptionError, outside
 from layered.guide import Guide
 from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
 from layered.layer import Context, Enhancement, Layer
@@ -199,7 +199,7 @@ class LayeredCodec(nn.Module):
         seal = 0
         for k, chunk in enumerate(parsed.chunks[:count]):
             if not low <= chunk.quality <= high:
-                raise CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
+                raise CorruptStream(f"layer {k}: quality {chunk.quality} {outside(low, high)} of these weights")
             lower = to_tensor(pictures[-1], self.device) if pictures else None
             seal = zlib.crc32(chunk.adapter, seal)
             context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact, seal, carried)
@@ -273,7 +273,7 @@ class LayeredCodec(nn.Module):
             raise OptionError(f"{len(values)} qualities for {layers} layers; give one, or one a layer")
         for value in values:
             if not low <= value <= high:
-                raise OptionError(f"quality {value} is outside {low:g} to {high:g} of the weights {self.name!r}")
+                raise OptionError(f"quality {value} {outside(low, high)} of the weights {self.name!r}")
         return tuple(stream.stored_quality(value) for value in values)
 
 
