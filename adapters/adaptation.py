@@ -18,15 +18,16 @@ from adapters.half import is_quick
 from adapters.kinds import LowRank, kind_of
 from adapters.layer import adapt_layer
 from adapters.methods import Method, method_of
+from adapters.places import named_in_layers
 from adapters.plain import coding_of
 from adapters.schedule import Schedule, schedule_of
-from adapters.stack import refine_stack, shifted
+from adapters.stack import Together, refine_stack, shifted
 from layered.adaptation import Adapted, Choose
 from layered.base.gain import lambda_at
 from layered.codec import LayeredCodec
 from layered.errors import LayeredError, OptionError
 from layered.guide import Guide
-from layered.layer import Context, Latents
+from layered.layer import Context
 from layered.recipes import Strict
 
 __all__ = ["AdaptationSettings", "LayerReport", "PerImage"]
@@ -37,9 +38,11 @@ class AdaptationSettings(Strict):
 
     method: a name of `adapters.methods`; the following replace its own settings where they are given.  layers: numbers
     of the layers, base 0, or `all`.  steps, adapter_steps, last_steps: of the refinement, of the adapters, and of the
-    refinement after them.  seconds: of each refinement of a layer, at the most.  patience: see `adapters.schedule`.
+    refinement after them.  seconds: of each of these stages of each layer, at the most, after which what is best so far
+    is kept; of `layered-joint` the refinement of all layers is one stage.  patience: see `adapters.schedule`.
     schedule: a name of the refinement's.  lam: the trade-off, by default that of each layer's quality.  distortion:
-    `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`.  weights: of the layers'
+    `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`; each pattern of sites must
+    name one in some adapted layer, and a layer where none is named has no adapter.  weights: of the layers'
     distortions, for `layered-joint`; 1 each by default.  seed: of all that is drawn.  half: steps in bfloat16; by
     default where the processor computes so.  compiled: the refinement's synthesis goes through torch.compile, which
     takes a minute for each layer and picture; steps are a tenth faster on a CPU.
@@ -97,7 +100,6 @@ class AdaptationSettings(Strict):
             or (first is None and last is not None and self.last_steps is not None),
             "adapter_steps": plan is None,
             "last_steps": last is None,
-            "seconds": not refined,
             "patience": not refined,
             "schedule": not refined,
             "rank": plan is None or not isinstance(kind_of(plan.kind), LowRank),
@@ -116,7 +118,7 @@ class AdaptationSettings(Strict):
             last = self._schedule(last, self.steps if self.last_steps is None else self.last_steps)
         if plan is not None:
             steps = self.steps if adapter_alone and self.adapter_steps is None else self.adapter_steps
-            given = {"steps": steps, "rank": self.rank, "sites": self.sites, "rate": self.rate}
+            given = {"steps": steps, "seconds": self.seconds, "rank": self.rank, "sites": self.sites, "rate": self.rate}
             plan = plan.model_copy(update={name: value for name, value in given.items() if value is not None})
         return replace(method, first=first, last=last, plan=plan)
 
@@ -137,7 +139,11 @@ class AdaptationSettings(Strict):
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What adaptation did to one layer: cost of its file before and after, bytes of adapter weights, seconds."""
+    """What adaptation did to one layer: cost of its file before and after, bytes of adapter weights, seconds.
+
+    before: above what is in the file of the layers below; of a stack that is refined together, in the stack as the
+    encoder has it, and the seconds of all layers are the top layer's.
+    """
 
     layer: int
     before: float
@@ -149,7 +155,7 @@ class LayerReport:
 class PerImage:
     """The adaptation that `LayeredCodec.encode` takes.
 
-    reports: of the layers of the last picture that were adapted by themselves.  tell: of a layer's number and the name
+    reports: of the layers of the last picture that were adapted.  tell: of a layer's number and the name
     of a stage, what is told of its steps.  Raises OptionError for settings that do not go together.
     """
 
@@ -169,23 +175,34 @@ class PerImage:
         wanted = range(count) if settings.layers == "all" else settings.layers
         generator = torch.Generator().manual_seed(settings.seed)
         half = is_quick(codec.device) if settings.half is None else settings.half
+        methods = {k: self.method for k in wanted}
+        if settings.sites is not None and (plan := self.method.plan) is not None:
+            there = named_in_layers(codec, originals, qualities, guide, wanted, plan.kind, settings.sites)
+            for k, names in there.items():
+                own = plan.model_copy(update={"sites": names}) if names else None
+                methods[k] = replace(self.method, plan=own)
         together = self._together(codec, originals, qualities, exact, guide, generator, half)
-        # Of a stack the top layer alone is refined again: no other waits for it.
-        method = replace(self.method, first=self.method.last, last=None) if self.method.stack else self.method
+        if together is not None:  # of a stack the top layer alone is refined again: no other waits for it
+            methods = {count - 1: replace(self.method, first=self.method.last, last=None)}
 
         def choose(k: int, context: Context) -> Adapted:
             layer = codec.layer(k)
             latents = layer.analyse(originals[k], context)
             if together is not None:
-                latents = shifted(latents, together[k])
-            if k not in wanted or (together is not None and k < count - 1):
+                latents = shifted(latents, together.shifts[k])
+            if together is not None and k < count - 1:
+                self.reports.append(LayerReport(k, together.before[k], together.after[k], 0, 0.0))
+            if k not in methods:
                 return Adapted(latents)
             cost = self._cost(codec, k, qualities, count)
             tell = None if self.tell is None else partial(self.tell, k)
             found = adapt_layer(
-                layer, originals[k], context, cost, method, generator, half, settings.compiled, latents, tell
+                layer, originals[k], context, cost, methods[k], generator, half, settings.compiled, latents, tell
             )
-            self.reports.append(LayerReport(k, found.before, found.after, len(found.weights), found.seconds))
+            report = LayerReport(k, found.before, found.after, len(found.weights), found.seconds)
+            if together is not None:
+                report = replace(report, before=together.before[k], seconds=together.seconds + found.seconds)
+            self.reports.append(report)
             return Adapted(found.latents, found.weights)
 
         return choose
@@ -193,7 +210,7 @@ class PerImage:
     def _together(
         self, codec: LayeredCodec, originals: Sequence[Tensor], qualities: Sequence[float], exact: bool,
         guide: Guide | None, generator: torch.Generator, half: bool,
-    ) -> list[Latents] | None:  # fmt: skip
+    ) -> Together | None:  # fmt: skip
         if not self.method.stack or self.method.first is None:
             return None
         costs = [self._cost(codec, k, qualities, len(originals)) for k in range(len(originals))]

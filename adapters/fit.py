@@ -27,19 +27,21 @@ class AdapterPlan(Strict):
     """Adapters of one kind, how they are coded, and how they are found.
 
     kind, coding: names of `adapters.kinds` and `adapters.plain`.  rank: of `low-rank` and `mix`.  sites: see
-    `adapters.places.places`.  step, scale: of the numbers' grid and prior; the coding's own, and the cheapest, by
-    default.  steps, lr, drop: of Adam, see `adapters.schedule.Schedule`.  rate: whether the numbers' bits count while
-    they are found.  gates: whether each site has one that learns if it pays, and an adapter that does not is left out.
-    spread: standard deviation of all numbers at the start instead of the identity.
+    `adapters.places.places`; by default behind the last attention, or all modules of a synthesis that has none.  step,
+    scale: of the numbers' grid and prior; the coding's own, and the cheapest, by default.  steps, seconds, lr, drop: of
+    Adam, see `adapters.schedule.Schedule`; when no step is left, that the numbers pay is tried as ever.  rate: whether
+    the numbers' bits count while they are found.  gates: whether each site has one that learns if it pays, and an
+    adapter that does not is left out.  spread: standard deviation of all numbers at the start instead of the identity.
     """
 
     kind: str = "mix"
     coding: str = Field(default="logistic", pattern=f"^({'|'.join(CODINGS)})$")
     rank: int = Field(default=2, ge=1, le=64)
-    sites: tuple[str, ...] = ("@attention",)
+    sites: tuple[str, ...] | None = None
     step: float | None = Field(default=None, gt=0)
     scale: float | None = Field(default=None, gt=0)
     steps: int = Field(default=300, ge=0)
+    seconds: float | None = Field(default=None, gt=0)
     lr: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
     drop: float = Field(default=0.8, ge=0, le=1)
     rate: bool = True

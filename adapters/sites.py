@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
-from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 
 from layered.base.site import Site
-from layered.errors import OptionError
 from layered.layer import Context, Latents, Layer
 
-__all__ = ["chosen", "own_parameters", "sites", "used_sites"]
+__all__ = ["own_parameters", "sites", "used_sites"]
 
 _LISTS = (nn.ParameterList, nn.ParameterDict)
 
@@ -58,22 +55,3 @@ def used_sites(layer: Layer, latents: Latents, context: Context, predicted: bool
             hooks.callback(module.register_forward_pre_hook(note).remove)
         layer.synthesise(latents, context)
     return tuple(called)
-
-
-def chosen(layer: nn.Module, patterns: Sequence[str], used: Sequence[str]) -> tuple[str, ...]:
-    """Those of the sites `used` that shell patterns name, in that order; `!pattern` takes away what others named.
-
-    Raises OptionError, listing the sites, for a pattern that names none, and where none is left.
-    """
-    unknown = set(used) - sites(layer).keys()
-    if unknown:
-        raise OptionError(f"this layer has no sites {', '.join(sorted(unknown))}")
-    kept: set[str] = set()
-    for pattern in patterns:
-        matching = {name for name in used if fnmatchcase(name, pattern.removeprefix("!"))}
-        if not matching:
-            raise OptionError(f"no site of this layer is called {pattern!r}; it has {', '.join(used)}")
-        kept = kept - matching if pattern.startswith("!") else kept | matching
-    if not kept:
-        raise OptionError(f"{' '.join(patterns)!r} leaves no site; this layer has {', '.join(used)}")
-    return tuple(name for name in used if name in kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from adapters.cost import Cost
 from adapters.descent import Tell, anneal, frozen, optimiser_of
 from adapters.filed import filed
+from adapters.plainly import plainly
 from adapters.refine import Best, leaves
 from adapters.schedule import Schedule
 from layered.codec import LayeredCodec, as_decoded
@@ -19,10 +20,21 @@ from layered.guide import Guide
 from layered.layer import Context, Latents
 from layered.rounding import Hard, Rounding, StraightThrough
 
-__all__ = ["refine_stack", "shifted"]
+__all__ = ["Together", "refine_stack", "shifted"]
 
 _SLOWER = 0.5
 """Of the learning rate, from each layer to the one below it: what is above has to follow."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """What is to be added to the encoder's latents of each layer; cost of each layer's file without it and with it;
+    seconds that it took."""
+
+    shifts: list[Latents]
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    seconds: float
 
 
 def refine_stack(
@@ -36,7 +48,7 @@ def refine_stack(
     half: bool = False,
     exact: bool = False,
     tell: Tell | None = None,
-) -> list[Latents]:
+) -> Together:
     """For each layer what is to be added to the encoder's latents, for the lowest hard-rounded cost of the whole.
 
     originals: [1, 3, H_k, W_k], base first.  costs: of each layer, of its own pixels; the whole is their sum, weighted
@@ -48,7 +60,8 @@ def refine_stack(
     """
     began, walk = time.monotonic(), _Walk(codec, originals, qualities, costs, guide)
     with frozen(codec):
-        first = walk.unmoved()
+        plain = plainly(codec, originals, qualities, guide)
+        first = [Latents(tuple(map(torch.zeros_like, latents.parts))) for _, _, latents in plain]
         best = Best(_joined(first), walk.cost(first, Hard(exact=False)))
         held, groups = [], []
         for k, latents in enumerate(first):
@@ -65,7 +78,10 @@ def refine_stack(
 
         anneal(schedule, began, generator, optimiser_of(*groups), loss, trial, tell)
     found = _split(best.parts, [len(latents.parts) for latents in first])
-    return found if walk.filed(found, exact) < walk.filed(first, exact) else first
+    before, after = walk.filed(first, exact), walk.filed(found, exact)
+    if not walk.whole(after) < walk.whole(before):
+        found, after = first, before
+    return Together(found, before, after, time.monotonic() - began)
 
 
 def shifted(latents: Latents, by: Latents) -> Latents:
@@ -87,19 +103,6 @@ class _Walk:
             told = guide.at(height, width) if guide is not None else None
             self._contexts.append(Context(height, width, quality, guide=told))
 
-    @torch.no_grad()
-    def unmoved(self) -> list[Latents]:
-        """Zeros of the shapes of all layers' latents."""
-        found: list[Latents] = []
-        lower = carried = None
-        for k, original in enumerate(self.originals):
-            layer, context = self.codec.layer(k), self._context(k, lower, carried)
-            latents = layer.analyse(original, context)
-            found.append(Latents(tuple(torch.zeros_like(part) for part in latents.parts)))
-            coded = layer.code(latents, context, Hard(exact=False))
-            lower, carried = as_decoded(layer.synthesise(coded.latents, context)), layer.carry(coded.latents, context)
-        return found
-
     def cost(self, shifts: Sequence[Latents], rounding: Rounding, half: bool = False) -> Tensor:
         """Bits per pixel of the top layer, and distortions, [1]."""
         whole = self.originals[0].new_zeros(1)
@@ -118,9 +121,9 @@ class _Walk:
             lower, carried = picture, layer.carry(coded.latents, context)
         return whole
 
-    def filed(self, shifts: Sequence[Latents], exact: bool) -> float:
-        """The same of the file."""
-        whole = 0.0
+    def filed(self, shifts: Sequence[Latents], exact: bool) -> tuple[float, ...]:
+        """The cost of each layer in the file."""
+        found: list[float] = []
         lower = carried = None
         for k, (by, original, cost) in enumerate(zip(shifts, self.originals, self.costs, strict=True)):
             layer, context = self.codec.layer(k), replace(self._context(k, lower, carried), exact=exact)
@@ -128,8 +131,12 @@ class _Walk:
                 latents = shifted(layer.analyse(original, context), by)
             made = filed(layer, latents, b"", original, context, cost)
             lower, carried = made.picture, made.carried
-            whole += self._share(k) * made.cost
-        return whole
+            found.append(made.cost)
+        return tuple(found)
+
+    def whole(self, costs: Sequence[float]) -> float:
+        """Costs of all layers in one."""
+        return sum(self._share(k) * cost for k, cost in enumerate(costs))
 
     def _picture(self, k: int, latents: Latents, context: Context, half: bool) -> Tensor:
         with torch.autocast(self.originals[k].device.type, torch.bfloat16, enabled=half):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -56,6 +57,7 @@ def tune(
     source: of the latents, which stay or are optimised at the same time.  half: see `adapters.refine.refine`.
     Raises OptionError for sites that there are not.
     """
+    began = time.monotonic()
     names = places(layer, plan.kind, plan.sites, original, context)
     fit = Fit(layer, plan, names, generator)
     optimiser = optimiser_of((fit.free(), plan.lr), (source.free, source.lr))
@@ -63,6 +65,8 @@ def tune(
     quick = halved(layer, source.latents({}), context, {}).tensors if half else {}
     with frozen(layer), remembered(layer, (*names, *source.changing)):
         for step in range(plan.steps):
+            if plan.seconds is not None and time.monotonic() - began > plan.seconds:
+                break
             with torch.enable_grad():
                 seen = fit.seen()
                 coded = source.coded(seen.tensors, step)

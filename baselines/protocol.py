@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from layered.errors import OptionError
+from layered.errors import OptionError, outside
 from layered.image import Image8
 
 __all__ = ["Codec", "Encoded", "PictureCodec", "Quality", "check_quality", "layer_qualities"]
@@ -75,4 +75,4 @@ def check_quality(quality: Quality, allowed: tuple[float, float], what: str) -> 
     """Raise OptionError unless every quality lies in `allowed`."""
     for value in quality if isinstance(quality, tuple) else (quality,):
         if not allowed[0] <= value <= allowed[1]:
-            raise OptionError(f"{what}: quality {value:g} is outside {allowed[0]:g} to {allowed[1]:g}")
+            raise OptionError(f"{what}: quality {value:g} {outside(*allowed)} of this codec")

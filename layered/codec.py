@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from layered import stream
-from layered.adaptation import Adaptation, Adapted, Choose, adapted_layer
-from layered.errors import CorruptStream, LayeredError, OptionError
+from layered.adaptation import Adaptation, Adapted, Choose, adapted_layer, alone
+from layered.errors import CorruptStream, LayeredError, OptionError, outside
 from layered.guide import Guide
 from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
 from layered.layer import Context, Enhancement, Layer
@@ -129,7 +130,7 @@ class LayeredCodec(nn.Module):
         the same pictures.  verify: decode the stream and compare before returning it; without `exact` one
         level at fewer than 0.1% of the samples passes, since libraries may round otherwise on a busy machine.
         guide: of the picture at full size, for base layers that need a label map.  adaptation: what finds latents
-        and decoder weights for this picture alone, see the package `adapters`.
+        and decoder weights for this picture alone, see the package `adapters`; one thread at a time.
         Raises OptionError; LimitExceeded; LayeredError when the verification fails.
         """
         check_image(image)
@@ -154,20 +155,21 @@ class LayeredCodec(nn.Module):
             return Adapted(self.layer(k).analyse(original(k), context))
 
         choose: Choose = plain
-        if adaptation is not None:
-            choose = adaptation.start(self, [original(k) for k in range(len(sizes))], qualities, exact, guide)
-        for k, (w, h) in enumerate(sizes):
-            told = guide.at(h, w) if guide is not None else None
-            context = Context(h, w, qualities[k], lower, exact, seal, carried, told)
-            adapted = choose(k, context)
-            layer = adapted_layer(self.layer(k), adapted.weights)
-            if adapted.weights:
-                context = context.sealed(zlib.crc32(adapted.weights, seal))
-            latents = layer.code(adapted.latents, context, Hard()).latents
-            chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context), adapted.weights))
-            seal = zlib.crc32(chunks[-1].payload, context.seal)
-            pictures.append(to_image8(layer.synthesise(latents, context)))
-            lower, carried = to_tensor(pictures[-1], self.device), layer.carry(latents, context)
+        with nullcontext() if adaptation is None else alone(self):
+            if adaptation is not None:
+                choose = adaptation.start(self, [original(k) for k in range(len(sizes))], qualities, exact, guide)
+            for k, (w, h) in enumerate(sizes):
+                told = guide.at(h, w) if guide is not None else None
+                context = Context(h, w, qualities[k], lower, exact, seal, carried, told)
+                adapted = choose(k, context)
+                layer = adapted_layer(self.layer(k), adapted.weights)
+                if adapted.weights:
+                    context = context.sealed(zlib.crc32(adapted.weights, seal))
+                latents = layer.code(adapted.latents, context, Hard()).latents
+                chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context), adapted.weights))
+                seal = zlib.crc32(chunks[-1].payload, context.seal)
+                pictures.append(to_image8(layer.synthesise(latents, context)))
+                lower, carried = to_tensor(pictures[-1], self.device), layer.carry(latents, context)
         data = stream.pack(header, chunks, limits)
         if verify:
             decoded = self.decode(data, limits=limits)
@@ -199,7 +201,7 @@ class LayeredCodec(nn.Module):
         seal = 0
         for k, chunk in enumerate(parsed.chunks[:count]):
             if not low <= chunk.quality <= high:
-                raise CorruptStream(f"layer {k}: quality {chunk.quality} is outside {low:g} to {high:g}")
+                raise CorruptStream(f"layer {k}: quality {chunk.quality} {outside(low, high)} of these weights")
             lower = to_tensor(pictures[-1], self.device) if pictures else None
             seal = zlib.crc32(chunk.adapter, seal)
             context = Context(chunk.height, chunk.width, chunk.quality, lower, parsed.header.exact, seal, carried)
@@ -273,7 +275,7 @@ class LayeredCodec(nn.Module):
             raise OptionError(f"{len(values)} qualities for {layers} layers; give one, or one a layer")
         for value in values:
             if not low <= value <= high:
-                raise OptionError(f"quality {value} is outside {low:g} to {high:g} of the weights {self.name!r}")
+                raise OptionError(f"quality {value} {outside(low, high)} of the weights {self.name!r}")
         return tuple(stream.stored_quality(value) for value in values)
 
 

@@ -2,7 +2,7 @@
 
 __all__ = [
     "CorruptStream", "ImageError", "LayeredError", "LimitExceeded", "OptionError", "RecipeError",
-    "UnsupportedVersion", "WrongModel", "install",
+    "UnsupportedVersion", "WrongModel", "install", "outside",
 ]  # fmt: skip
 
 
@@ -41,3 +41,8 @@ class OptionError(LayeredError):
 def install(extra: str) -> str:
     """What to do where an optional package is missing.  The name alone would fetch somebody else's from PyPI."""
     return f"run pip install -e '.[{extra}]' in this project's folder"
+
+
+def outside(low: float, high: float) -> str:
+    """What is wrong with a quality that is not in a range, which may be one number, to be followed by whose that is."""
+    return f"is not {low:g}, the one quality" if low == high else f"is outside {low:g} to {high:g}"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from layered.errors import RecipeError
+from layered.errors import OptionError, RecipeError
 
 __all__ = ["Strict", "bundled", "check", "faults", "hint", "read"]
 
@@ -26,9 +26,22 @@ def hint(name: str, valid: Iterable[str]) -> str:
 
 
 class Strict(BaseModel):
-    """A part of a recipe: immutable, and a key that does not exist is an error that names those that do."""
+    """A part of a recipe: immutable, and a key that does not exist is an error that names those that do.
+
+    Made by its constructor, what is wrong raises OptionError; made by `model_validate`, as `check` does, pydantic's own
+    error, which knows at which key of the whole it was.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise OptionError(faults(error)) from None
+
+    # As pydantic marks its own: or else the parts of a whole would be made by this one, and faults would lose keys.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @model_validator(mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from layered.errors import OptionError
+from layered.errors import OptionError, outside
 
 __all__ = ["RateGains", "lambda_at"]
 
@@ -23,7 +23,7 @@ def lambda_at(lambdas: Sequence[float], quality: float) -> float:
 
 def _position(lambdas: Sequence[float], quality: float) -> tuple[int, float]:
     if not 1 <= quality <= len(lambdas):
-        raise OptionError(f"quality {quality} is outside 1 to {len(lambdas)}, the range these weights were trained for")
+        raise OptionError(f"quality {quality} {outside(1, len(lambdas))} that these weights were trained for")
     low = min(int(quality) - 1, max(len(lambdas) - 2, 0))
     return low, quality - 1 - low
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["adapt"]
 
+Made = TypeVar("Made")
+
 
 def adapt(
     source: Images,
@@ -54,7 +56,10 @@ def adapt(
     last_steps: Annotated[
         int | None, typer.Option(min=0, help="Of a refinement after the adapters.  Default: --steps.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Of each layer's refinements, at the most.")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Of each stage of each layer, at the most: refinement, adapters, refinement after them."),
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(min=1, help="Stop a refinement after so many trials of 25 without a gain.")
     ] = None,
@@ -66,8 +71,8 @@ def adapt(
     rank: Annotated[int | None, typer.Option(min=1, max=64, help="Of adapters that have one.")] = None,
     sites: Annotated[
         list[str] | None,
-        typer.Option(help="Where adapters are: @attention, @synthesis, @decoder or a pattern of modules' names; "
-                     "may be given again."),
+        typer.Option(help="Where adapters are: @attention, @synthesis, @decoder or a pattern of modules' names; may be "
+                     "given again.  Default: @attention, and @synthesis in layers without any."),
     ] = None,
     layers: Annotated[str, typer.Option(help="Which layers are adapted: all, or their numbers, as 0 or 1,2.")] = "all",
     layer_weights: Annotated[
@@ -87,7 +92,8 @@ def adapt(
 ) -> None:
     """Encode images into layered streams that are adapted to each: fewer bits for more time, decoded as any others.
 
-    In a folder OUT, what the same command has made before is left alone; adapt.json there says how each was made.
+    In a folder OUT, what the same command has made before is left alone, what it has made otherwise is made anew, and
+    what it has not made is never replaced; adapt.json there says how each was made.
     """
     jobs = plan(source, target, lambda path: path.suffix.lower() in IMAGE_ENDINGS, STREAM_ENDING)
 
@@ -105,7 +111,10 @@ def adapt(
         sites=tuple(sites) if sites else None, layers=_numbered(layers),
         weights=None if layer_weights is None else numbers(layer_weights, "--layer-weights"), seed=seed,
     )  # fmt: skip
-    journal = Journal(Path(target)) if is_folder(target) or len(jobs) > 1 else None
+    journal = Journal(Path(target)) if is_folder(target) or is_folder(source) else None
+    if journal is not None:
+        for job in jobs:
+            journal.require_own(Path(job.target))
     codec = named_codec(weights, device)
     ladder = ladder_of(given, codec)
     _named(lambda: settings.check(len(ladder)))
@@ -126,9 +135,9 @@ def adapt(
         data = codec.encode(
             image, ladder, chosen, exact=exact, verify=not no_verify, guide=guide, adaptation=adaptation
         )
-        write_output(job.target, data)
         if journal is not None:
             journal.note(Path(job.target), origin, data)
+        write_output(job.target, data)
         bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
         told = f"{job.name} -> {job.target}: {len(data)} bytes, {bpp:.3f} bpp, {time.monotonic() - began:.0f} s"
         return "\n".join((told, *map(_reported, adaptation.reports)))
@@ -152,23 +161,17 @@ _OPTIONS = {
 
 
 def _settings(**given: Any) -> AdaptationSettings:
-    from pydantic import ValidationError
-
     from adapters.adaptation import AdaptationSettings
-    from layered.recipes import faults
 
-    try:
-        settings = AdaptationSettings.model_validate(given)
-    except ValidationError as error:
-        raise OptionError(_as_option(faults(error))) from None
+    settings = _named(lambda: AdaptationSettings(**given))
     _named(settings.resolved)
     return settings
 
 
-def _named(check: Callable[[], object]) -> None:
-    """Call it, and put an option's name for a setting's in front of what is wrong."""
+def _named(check: Callable[[], Made]) -> Made:
+    """What it returns, with an option's name for a setting's in front of what it finds wrong."""
     try:
-        check()
+        return check()
     except OptionError as error:
         raise OptionError(_as_option(str(error))) from None
 

@@ -20,9 +20,9 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class GuideOptions:
-    """labels, mask: files, or folders of PNG files with the names of the pictures.  preserve: classes, or all.
+    """labels, mask: files, or folders of PNG files, each with the stem of its picture's name.
 
-    boxes: x,y,width,height each.  What any of preserve, boxes and mask names is kept.
+    preserve: classes, or all.  boxes: x,y,width,height each.  What any of preserve, boxes and mask names is kept.
     """
 
     labels: str | None = None
@@ -59,7 +59,7 @@ class GuideOptions:
 
 
 def _beside(given: str, picture: str) -> Path:
-    """The file itself, or in a folder the one of the picture's name."""
+    """The file itself, or in a folder the one whose stem is the picture's."""
     path = Path(given)
     return path / f"{Path(picture).stem}.png" if path.is_dir() else path
 

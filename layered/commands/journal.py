@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from layered.errors import OptionError
 from layered.files import write_bytes_atomic
 
 __all__ = ["Journal", "digest_of"]
@@ -25,8 +26,9 @@ def digest_of(*parts: bytes | Mapping[str, Any]) -> str:
 class Journal:
     """A file `adapt.json` beside the outputs: of each the digest of all that it was made from, and its own.
 
-    An output is noted after it is written, both at once or not at all, so that one that is noted is whole: nothing else
-    is believed, neither a file that is not noted nor one that was changed since.
+    An output is noted before it is written, and whole, so that what an interruption leaves is either what the note says
+    or what was there before, which the note keeps.  Nothing else is believed: neither a file that is not noted nor one
+    that was changed since.
     """
 
     NAME = "adapt.json"
@@ -36,18 +38,31 @@ class Journal:
 
     def has(self, target: Path, origin: str) -> bool:
         """Whether the output is there, as it was made from what has this digest."""
-        noted = self._read().get(target.name)
-        if not isinstance(noted, dict) or noted.get("from") != origin:
-            return False
-        try:
-            return bool(digest_of(target.read_bytes()) == noted.get("sha256"))
-        except OSError:
-            return False
+        found, noted = _digest_at(target), self._noted(target)
+        return found is not None and noted.get("from") == origin and noted.get("sha256") == found
+
+    def require_own(self, target: Path) -> None:
+        """Raise OptionError where there is a file that is no output of before."""
+        found, noted = _digest_at(target), self._noted(target)
+        if found is not None and found not in (noted.get("sha256"), noted.get("replaced")):
+            raise OptionError(
+                f"{target}: is not as this command made it, by {self._path}, and is not replaced; "
+                "remove it, or choose another folder as OUT"
+            )
 
     def note(self, target: Path, origin: str, data: bytes) -> None:
-        """Note an output that has just been written.  Raises OSError."""
-        entries = {**self._read(), target.name: {"from": origin, "sha256": digest_of(data)}}
+        """Note an output that is going to be written.  Raises OSError, and OptionError as `require_own` does."""
+        self.require_own(target)
+        entry = {"from": origin, "sha256": digest_of(data)}
+        if (replaced := _digest_at(target)) is not None:
+            entry["replaced"] = replaced
+        entries = {**self._read(), target.name: entry}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes_atomic(self._path, (json.dumps(entries, indent=1, sort_keys=True) + "\n").encode())
+
+    def _noted(self, target: Path) -> dict[str, Any]:
+        noted = self._read().get(target.name)
+        return noted if isinstance(noted, dict) else {}
 
     def _read(self) -> dict[str, Any]:
         """The entries; none where there is no file or it is damaged."""
@@ -56,3 +71,11 @@ class Journal:
         except (OSError, ValueError, RecursionError):
             return {}
         return entries if isinstance(entries, dict) else {}
+
+
+def _digest_at(path: Path) -> str | None:
+    """Of a file; None where there is none that can be read."""
+    try:
+        return digest_of(path.read_bytes()) if path.is_file() else None
+    except OSError:
+        return None

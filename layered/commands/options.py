@@ -36,14 +36,15 @@ Weights: TypeAlias = Annotated[
     str, typer.Option("--weights", "--model", help="Bundled weights by name, or a checkpoint.")
 ]
 LabelMap: TypeAlias = Annotated[
-    str | None, typer.Option(help="Label map (grey PNG) for weights that need one, or a folder of them.")
+    str | None,
+    typer.Option(help="Label map (grey PNG) for weights that need one, or a folder of them, by stem: a.png for a.jpg."),
 ]
 Preserve: TypeAlias = Annotated[
     str | None, typer.Option(help="Classes to keep: car,person, their numbers, or all.")
 ]
 Box: TypeAlias = Annotated[list[str] | None, typer.Option(help="x,y,width,height to keep; may be given again.")]
 Mask: TypeAlias = Annotated[
-    str | None, typer.Option(help="Picture that is not 0 where to keep, or a folder of them.")
+    str | None, typer.Option(help="Picture that is not 0 where to keep, or a folder of them, by stem: a.png for a.jpg.")
 ]
 Exact: TypeAlias = Annotated[
     bool, typer.Option("--exact", help="Pictures identical on every machine, at some cost in time.")

@@ -19,7 +19,7 @@ from layered.adversarial.prior import Prior, PriorSpec, save_prior
 from layered.adversarial.wgan import LatentCritic, Wgan
 from layered.base.finite import FiniteLayer
 from layered.codec import LayeredCodec
-from layered.errors import LayeredError, RecipeError
+from layered.errors import LayeredError, RecipeError, outside
 from layered.guide import Guide
 from layered.layer import Context
 from layered.training.bars import bars, short
@@ -72,7 +72,7 @@ def train_prior(recipe: PriorRecipe, out: Path, device: str = "cpu") -> TrainedP
     codec = load(recipe.weights, device)
     quality = sum(codec.quality_range) / 2 if recipe.quality is None else recipe.quality
     if not codec.quality_range[0] <= quality <= codec.quality_range[1]:
-        raise RecipeError("quality: {} is outside {} to {}".format(quality, *codec.quality_range))
+        raise RecipeError(f"quality: {quality} {outside(*codec.quality_range)} of the weights {codec.name!r}")
     base = drawn_base(codec)
     pictures, maps = load_pictures(recipe.data)
     require_labels(maps, len(getattr(codec.spec.base, "classes", ())))

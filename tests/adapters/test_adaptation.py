@@ -6,13 +6,13 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 
 from adapters.adaptation import AdaptationSettings, PerImage
 from adapters.cost import Cost
@@ -21,6 +21,7 @@ from adapters.layer import adapt_layer
 from adapters.methods import METHODS, Method, method_of
 from adapters.refine import Refined
 from adapters.schedule import Schedule
+from adapters.section import read_section
 from layered import stream
 from layered.base.gain import lambda_at
 from layered.codec import LayeredCodec
@@ -28,6 +29,7 @@ from layered.errors import CorruptStream, LayeredError, OptionError, WrongModel
 from layered.image import Image8
 from layered.layer import Latents
 from tests.adapters.codecs import base_codec, case, guide_for, stack_codec
+from tests.adapters.kit import with_site
 from tests.conftest import make_codec, smooth_picture, tiny_spec
 
 SIZE = (20, 28)
@@ -251,7 +253,6 @@ def test_progress_is_told_stage_by_stage() -> None:
         {"method": "universal", "last_steps": 3},
         {"method": "universal", "weights": (1.0,)},
         {"method": "rozendaal", "schedule": "fast"},
-        {"method": "rozendaal", "seconds": 3.0},
         {"method": "rozendaal", "patience": 3},
         {"method": "rozendaal", "steps": 3, "adapter_steps": 4},
         {"method": "universal-swapped", "steps": 3, "last_steps": 4},
@@ -281,8 +282,9 @@ def test_a_setting_without_a_meaning_is_refused(given: dict[str, Any]) -> None:
     ],
 )
 def test_wrong_settings_are_told(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(OptionError, match=message) as told:
         AdaptationSettings(**given)
+    assert "\n" not in str(told.value)
     with pytest.raises(OptionError, match="layered-joint"):
         method_of("magic")
 
@@ -296,9 +298,12 @@ def test_settings_replace_those_of_the_method() -> None:
     assert (given.first.rounding, given.first.steps, given.first.seconds, given.first.patience) == (
         "soft-round", 7, 1.5, 2)  # fmt: skip
     assert (given.plan.steps, given.plan.rank, given.plan.sites, given.plan.rate) == (9, 3, ("g_s.*",), False)
+    assert given.plan.seconds == 1.5
     assert AdaptationSettings(method="rozendaal", steps=5).resolved().plan == AdaptationSettings(
         method="rozendaal", adapter_steps=5
     ).resolved().plan
+    alone = AdaptationSettings(method="rozendaal", seconds=1.5).resolved()
+    assert alone.plan is not None and alone.plan.seconds == 1.5
     swapped = AdaptationSettings(method="universal-swapped", steps=5).resolved()
     assert swapped.last is not None and swapped.last.steps == 5
 
@@ -307,3 +312,54 @@ def test_a_layer_that_is_not_there_is_told() -> None:
     for layers in ((0, 2), (-1,)):
         with pytest.raises(OptionError, match="there is no layer"):
             stack_codec().encode(PICTURE, (0.5, 1.0), adaptation=per_image("refine", layers=layers))
+
+
+def test_sites_that_one_adapted_layer_has_leave_the_others_without_an_adapter() -> None:
+    codec = with_site()
+    chunks = stream.parse(codec.encode(PICTURE, (0.5, 1.0), adaptation=per_image("zou", sites=("@attention",)))).chunks
+    assert read_section(codec.base, chunks[0].adapter).sites == ("g_s.3",) and not chunks[1].adapter
+    adaptation = per_image("zou", sites=("residual.g_s.0", "g_s.2", "!g_s.9*", "!g_s.2", "g_s.0"))
+    with pytest.raises(OptionError, match=r"'!g_s\.9\*'"):
+        codec.encode(PICTURE, (0.5, 1.0), adaptation=adaptation)
+    adaptation = per_image("zou", sites=("residual.g_s.0", "g_s.2", "!g_s.2", "g_s.0"))
+    chunks = stream.parse(codec.encode(PICTURE, (0.5, 1.0), adaptation=adaptation)).chunks
+    sites = [read_section(codec.layer(k), chunk.adapter).sites for k, chunk in enumerate(chunks)]
+    assert sites == [("g_s.0",), ("residual.g_s.0",)]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, r"'@attention': layer 0 has @synthesis, @decoder .* g_s\.0, .*; layer 1, layer 2 have .*predictor"),
+        ({"layers": (0,)}, r"'@attention': layer 0 has @synthesis, @decoder and the modules g_s\.0, [^;]*$"),
+    ],
+)
+def test_named_sites_that_no_adapted_layer_has_are_told_before_anything_is_adapted(
+    given: dict[str, Any], message: str
+) -> None:
+    told: list[str] = []
+
+    def tell(layer: int, stage: str) -> Any:
+        told.append(stage)
+
+    adaptation = PerImage(per_image("universal", sites=("@attention",), **given).settings, tell)
+    with pytest.raises(OptionError, match=message):
+        stack_codec().encode(PICTURE, (0.25, 0.5, 1.0), adaptation=adaptation)
+    assert not told
+    fallen_back = stream.parse(stack_codec().encode(PICTURE, (0.5, 1.0), adaptation=per_image("zou")))
+    assert all(chunk.adapter for chunk in fallen_back.chunks)
+
+
+def test_one_codec_is_adapted_by_one_thread_at_a_time() -> None:
+    codec = base_codec("factorized")
+    plain = codec.encode(PICTURE, (1.0,), adaptation=per_image("refine"))
+
+    def meanwhile(layer: int, stage: str) -> Any:
+        with pytest.raises(OptionError, match="another thread is adapting these weights"):
+            other.submit(codec.encode, PICTURE, (1.0,), adaptation=per_image("refine")).result()
+        return lambda done, most: None
+
+    with ThreadPoolExecutor(1) as other:
+        slow = PerImage(per_image("refine").settings, meanwhile)
+        assert codec.encode(PICTURE, (1.0,), adaptation=slow) == plain
+        assert other.submit(codec.encode, PICTURE, (1.0,), adaptation=per_image("refine")).result() == plain

@@ -29,10 +29,12 @@ def test_attention_is_the_last_place_for_adapters() -> None:
     assert found(layer, Context(24, 40), "@attention", kind="mix") == ("g_s.5",)
 
 
-def test_attention_is_the_whole_synthesis_where_there_is_no_such_place() -> None:
-    layer, _, context = case("mean-scale")
-    assert found(layer, context, "@attention") == found(layer, context, "@synthesis")
+def test_the_default_is_attention_or_else_the_whole_synthesis() -> None:
+    layer, original, context = case("mean-scale")
+    assert places(layer, "full", None, original, context) == found(layer, context, "@synthesis")
     assert found(layer, context, "@synthesis", kind="bias") == ("g_s.0", "g_s.2", "g_s.4", "g_s.6")
+    layer = with_site().base
+    assert places(layer, "mix", None, original, Context(24, 40)) == ("g_s.3",)
 
 
 def test_the_synthesis_of_an_enhancement_layer_is_not_its_prediction() -> None:
@@ -66,9 +68,10 @@ def test_patterns_take_away_what_was_named_before() -> None:
 @pytest.mark.parametrize(
     ("patterns", "kind", "message"),
     [
-        (("@decode",), "full", "@attention, @synthesis, @decoder"),
+        (("@decode",), "full", "there are @attention, @synthesis, @decoder"),
+        (("@attention",), "full", r"'@attention': this layer has @synthesis, @decoder and .* g_s\.0, .*, g_s\.6"),
         (("attention.*",), "full", r"g_s\.0"),
-        (("@synthesis", "!h_s.*"), "full", r"g_s\.0"),
+        (("@synthesis", "!h_s.*"), "full", r"'!h_s\.\*': .*g_s\.0"),
         (("g_s.1",), "mix", "suits"),
         (("g_s.*", "!g_s.*"), "full", "suits"),
         ((), "full", "suits"),

@@ -1,15 +1,13 @@
-"""Sites: all places with weights of their own, in an order that a stream may rely on; and how they are named."""
+"""Sites: all places with weights of their own, in an order that a stream may rely on."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
-from adapters.sites import chosen, own_parameters, sites, used_sites
+from adapters.sites import own_parameters, sites, used_sites
 from layered.base.site import Site
 from layered.codec import LayeredCodec
-from layered.errors import OptionError
 from layered.layer import Context
 from layered.rounding import Hard
 from tests.adapters.kit import tiny_gc, with_site
@@ -55,22 +53,3 @@ def test_used_sites_are_those_of_the_synthesis_in_running_order(exact: bool) -> 
 def test_looking_for_used_sites_leaves_no_hook(tiny_codec: LayeredCodec) -> None:
     used_of(tiny_codec, 1)
     assert not any(module._forward_pre_hooks for module in tiny_codec.modules())
-
-
-def test_patterns_add_and_take_away() -> None:
-    layer, used = CODEC.base, tuple(f"g_s.{k}" for k in (0, 1, 2, 3))
-    assert chosen(layer, ["*"], used) == used
-    assert chosen(layer, ["g_s.3", "g_s.0"], used) == ("g_s.0", "g_s.3")
-    assert chosen(layer, ["*", "!g_s.[12]"], used) == ("g_s.0", "g_s.3")
-    assert chosen(layer, ["*", "!*", "g_s.1"], used) == ("g_s.1",)
-
-
-@pytest.mark.parametrize("patterns", [["g_a.*"], ["*", "!g_x"], ["*", "!*"], []])
-def test_patterns_that_leave_nothing_are_told_with_the_sites_there_are(patterns: list[str]) -> None:
-    with pytest.raises(OptionError, match=r"g_s\.0, g_s\.1"):
-        chosen(CODEC.base, patterns, ("g_s.0", "g_s.1"))
-
-
-def test_sites_that_the_layer_lacks_are_refused() -> None:
-    with pytest.raises(OptionError, match="no sites nowhere"):
-        chosen(nn.Sequential(nn.Linear(1, 1)), ["*"], ["nowhere"])

@@ -56,12 +56,27 @@ def test_the_whole_is_never_worse(name: str, weights: tuple[float, ...], exact: 
     assert whole(codec, data, weights, 0.1) <= whole(codec, plain, weights, 0.1)
 
 
+@pytest.mark.parametrize("name", ["residual", "mei"])
+def test_each_layers_report_is_of_the_plain_file_and_of_the_one_that_is_made(name: str) -> None:
+    codec = stack_codec(name)
+    adaptation = PerImage(AdaptationSettings(method="layered-joint", steps=6, lam=5.0))
+    data, plain = (codec.encode(PICTURE, SCALES, adaptation=each) for each in (adaptation, None))
+    reports = adaptation.reports
+    assert [report.layer for report in reports] == [0, 1, 2] and all(each.before != each.after for each in reports)
+    for told, file in (("before", plain), ("after", data)):
+        for report, chunk, decoded in zip(reports, stream.parse(file).chunks, codec.decode(file), strict=True):
+            error = np.square(resize8(PICTURE, chunk.width, chunk.height).astype(float) - decoded).mean()
+            size = len(chunk.payload) + (1 if len(chunk.payload) < 128 else 2)  # with its length
+            wanted = 8 * size / decoded[..., 0].size + 5 * float(error)
+            assert getattr(report, told) == pytest.approx(wanted, rel=1e-5)
+
+
 def test_the_base_layer_pays_for_those_above_it() -> None:
     codec, picture = stack_codec(), smooth_picture(64, 64)
     originals = [to_tensor(resize8(picture, 32, 32)), to_tensor(picture)]
     schedule = Schedule(steps=8, lr=0.1, rounding="straight-through", trials=4)
     costs = (Cost(0.0), Cost(1e-6))  # nothing is asked of the base layer's picture, and next to nothing of the other
-    by, _ = refine_stack(codec, originals, (2.0, 2.0), costs, schedule, torch.Generator())
+    by = refine_stack(codec, originals, (2.0, 2.0), costs, schedule, torch.Generator()).shifts[0]
     context = Context(32, 32, 2.0)
     with torch.no_grad():
         plain = codec.base.analyse(originals[0], context)

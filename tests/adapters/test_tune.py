@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -195,3 +197,16 @@ def test_a_rank_beyond_the_channels_is_cut_to_them() -> None:
     plan = AdapterPlan(rank=64, steps=1, gates=False, sites=("g_s.0",))
     tuned = tune(layer, original, context, HIGH, plan, latents_of(layer, original, context), seeded())
     assert read_section(layer, tuned.weights).rank == 8
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(2.5, 2), (100.0, 5), (None, 5)])
+def test_no_step_begins_when_the_seconds_are_over(
+    seconds: float | None, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, original, context = case("factorized")
+    source = latents_of(layer, original, context)
+    told: list[int] = []
+    monkeypatch.setattr("adapters.tune.time", SimpleNamespace(monotonic=count().__next__))  # a second at each look
+    plan = AdapterPlan(steps=5, seconds=seconds, lr=0.1, gates=False)
+    tuned = tune(layer, original, context, HIGH, plan, source, seeded(), tell=lambda done, most: told.append(done))
+    assert told == list(range(1, steps + 1)) and tuned.weights

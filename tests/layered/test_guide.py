@@ -137,3 +137,13 @@ def test_label_maps_are_read_as_numbers(make: Callable[[Image.Image], Image.Imag
     (tmp_path / "l.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match="unreadable"):
         load_labels(tmp_path / "l.png")
+
+
+@pytest.mark.parametrize("command", ["encode", "adapt"])
+def test_help_says_how_maps_are_matched_with_pictures(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run([command, "--help"]) == 0
+    told = " ".join(word for word in capsys.readouterr().out.split() if word != "│")
+    assert told.count("or a folder of them, by stem: a.png for a.jpg") == 2

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from layered.adversarial.discriminator import Discriminator
@@ -104,5 +103,5 @@ def test_perceptual_losses_are_built_by_name() -> None:
     assert build_perceptual(PerceptualSettings(name="none")) is None
     assert isinstance(build_perceptual(PerceptualSettings()), PatchStatistics)
     assert isinstance(build_perceptual(PerceptualSettings(name="random-vgg")), Perceptual)
-    with pytest.raises(ValidationError, match="path of its weights"):
+    with pytest.raises(OptionError, match="path of its weights"):
         PerceptualSettings(name="vgg")

@@ -130,7 +130,7 @@ def test_what_cannot_be_trained_is_told(place: Path, tmp_path: Path) -> None:
         train_prior(recipe(place, weights="factorized-small"), tmp_path / "a")
     with pytest.raises(ImageError, match="cuts crops of 160x160"):
         train_prior(recipe(place, side=10), tmp_path / "a")
-    with pytest.raises(RecipeError, match=r"quality: 3.0 is outside 1.0 to 2.0"):
+    with pytest.raises(RecipeError, match=r"quality: 3.0 is outside 1 to 2 of the weights"):
         train_prior(recipe(place, quality=3), tmp_path / "a")
     with pytest.raises(LayeredError, match="not finite"):
         train_prior(recipe(place, lr=1e30, steps=20), tmp_path / "a")

@@ -1,0 +1,34 @@
+"""The layers of a picture as the encoder has them, before anything is adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from layered.codec import LayeredCodec, as_decoded
+from layered.guide import Guide
+from layered.layer import Context, Latents, Layer
+from layered.rounding import Hard
+
+__all__ = ["plainly"]
+
+
+@torch.no_grad()
+def plainly(
+    codec: LayeredCodec, originals: Sequence[Tensor], qualities: Sequence[float], guide: Guide | None
+) -> Iterator[tuple[Layer, Context, Latents]]:
+    """Each layer, what a decoder holds when it starts, and the encoder's latents; base first.
+
+    originals: [1, 3, H_k, W_k] in [0, 1].  Entropy parameters are in float32.
+    """
+    lower = carried = None
+    for k, (original, quality) in enumerate(zip(originals, qualities, strict=True)):
+        height, width = original.shape[-2:]
+        told = guide.at(height, width) if guide is not None else None
+        layer, context = codec.layer(k), Context(height, width, quality, lower, carried=carried, guide=told)
+        latents = layer.analyse(original, context)
+        yield layer, context, latents
+        quantised = layer.code(latents, context, Hard(exact=False)).latents
+        lower, carried = as_decoded(layer.synthesise(quantised, context)), layer.carry(quantised, context)

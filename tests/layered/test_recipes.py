@@ -1,0 +1,44 @@
+"""What is wrong with settings is told by this library's errors, wherever they come from."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from pydantic import Field
+
+from layered.errors import OptionError, RecipeError
+from layered.recipes import Strict, check
+
+
+class Part(Strict):
+    size: int = Field(default=1, ge=1)
+
+
+class Whole(Strict):
+    name: str
+    part: Part = Part()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"size": 0}, "size: Input should be greater than or equal to 1"),
+        ({"sise": 2}, "unknown key 'sise', did you mean 'size'? valid keys are size"),
+    ],
+)
+def test_a_constructor_raises_our_error(given: dict[str, int], message: str) -> None:
+    with pytest.raises(OptionError) as told:
+        Part(**given)
+    assert str(told.value) == message
+
+
+def test_a_recipe_names_itself_and_the_key_of_a_part() -> None:
+    with pytest.raises(RecipeError) as told:
+        check(Whole, {"name": "a", "part": {"size": 0}}, source="r.yaml")
+    assert str(told.value) == "r.yaml: part.size: Input should be greater than or equal to 1"
+
+
+def test_settings_survive_pickling_and_copies() -> None:
+    whole = Whole(name="a", part=Part(size=3))
+    assert pickle.loads(pickle.dumps(whole)) == whole == whole.model_copy() != whole.model_copy(update={"name": "b"})
