@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.bdrate import METHODS
+from experiments.bdrate import METHODS, Curve, bd_rate
+from experiments.page.items import FILE, read_items
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -43,3 +44,19 @@ def measured_rate(recipe: str, codec: str, anchor: str, layer: int, scales: str 
                 assert row["method"] in METHODS
                 return float(row["bd_rate_percent"])
     raise AssertionError(f"{recipe} has no {codec} against {anchor}")
+
+
+def points_of(recipe: str) -> dict[tuple[str, str, int], dict[str, str]]:
+    """The averages of a run by codec, quality and layer."""
+    with (RESULTS / recipe / "points.csv").open(newline="") as file:
+        return {(row["codec"], row["quality"], int(row["layer"])): row for row in csv.DictReader(file)}
+
+
+def each_image(recipe: str, codec: str, anchor: str, layer: int) -> dict[str, float]:
+    """BD-rates of single images, from what is kept of every item."""
+    curves: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for key, layers in read_items(RESULTS / recipe / FILE).items():
+        size, psnr = layers[layer]
+        curves.setdefault((key.codec, key.image), []).append((size, float(psnr)))
+    made = {key: Curve(*map(tuple, zip(*points, strict=True))) for key, points in curves.items()}
+    return {image: bd_rate(made[anchor, image], made[codec, image]) for name, image in made if name == codec}

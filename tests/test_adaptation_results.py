@@ -1,0 +1,52 @@
+"""What the page of results says of per-image adaptation is what was measured."""
+
+from __future__ import annotations
+
+import csv
+from statistics import mean
+
+from tests.page_tables import PAGE, README, RESULTS, TEXT, each_image, measured, points_of, rows
+
+
+def shown(rate: float) -> str:
+    """A BD-rate as tables show it."""
+    return f"{rate:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+
+
+def mean_of_images(recipe: str, codec: str, anchor: str, layer: int) -> str:
+    with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            where = (row["codec"], row["anchor"], row["layer"], row["rule"])
+            if where == (codec, anchor, str(layer), "mean of images"):
+                return shown(float(row["bd_rate_percent"]))
+    raise AssertionError(f"{recipe} has no {codec} against {anchor}")
+
+
+def seconds(recipe: str, codec: str, layer: int = 0) -> float:
+    """Of encoding a picture, mean over qualities."""
+    points = points_of(recipe)
+    return mean(float(row["encode_seconds"]) for (name, _, k), row in points.items() if (name, k) == (codec, layer))
+
+
+def test_the_table_of_steps_is_what_was_measured() -> None:
+    table = rows("| steps | BD-rate | mean of images |")
+    assert len(table) == 6
+    for words, *cells in table:
+        method, steps = words.split(",")[0].rsplit(" ", 1)
+        codec = f"{'universal' if 'adapters' in words else 'refine'} {steps}"
+        recipe = "adaptation_steps"
+        found = [measured(recipe, codec, "plain", 0), mean_of_images(recipe, codec, "plain", 0)]
+        assert method == "latents" and cells == [*found, f"{seconds(recipe, codec):.0f}"], codec
+
+
+def test_what_refinement_gains_on_kodak_is_what_was_measured() -> None:
+    gains = each_image("adaptation_kodak", "refined", "mean-scale", 0)
+    assert len(gains) == 24 and max(gains.values()) < 0
+    told = (
+        f"{measured('adaptation_kodak', 'refined', 'mean-scale', 0)}% "
+        f"({mean_of_images('adaptation_kodak', 'refined', 'mean-scale', 0)}% as the mean of the images, "
+        f"{shown(min(gains.values()))} to {shown(max(gains.values()))}% on single ones)"
+    )
+    assert told in TEXT[PAGE]
+    assert f"some {seconds('adaptation_kodak', 'refined'):.0f} seconds a picture" in TEXT[PAGE]
+    assert f"[{measured('adaptation_kodak', 'refined', 'mean-scale', 0)}% BD-rate](" in TEXT[README]
