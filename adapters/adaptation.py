@@ -39,7 +39,7 @@ class AdaptationSettings(Strict):
     method: a name of `adapters.methods`; the following replace its own settings where they are given.  layers: numbers
     of the layers, base 0, or `all`.  steps, adapter_steps, last_steps: of the refinement, of the adapters, and of the
     refinement after them.  seconds: of each of these stages of each layer, at the most, after which what is best so far
-    is kept; of `layered-joint` the refinement of all layers is one stage.  patience: see `adapters.schedule`.
+    is kept; of `layered-joint` the refinement of all layers is one stage more.  patience: see `adapters.schedule`.
     schedule: a name of the refinement's.  lam: the trade-off, by default that of each layer's quality.  distortion:
     `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`; each pattern of sites must
     name one in some adapted layer, and a layer where none is named has no adapter.  weights: of the layers'
@@ -214,9 +214,8 @@ class PerImage:
         if not self.method.stack or self.method.first is None:
             return None
         costs = [self._cost(codec, k, qualities, len(originals)) for k in range(len(originals))]
-        tell = None if self.tell is None else self.tell(0, "latents of all layers")
         return refine_stack(
-            codec, originals, qualities, costs, self.method.first, generator, guide, half, exact, tell
+            codec, originals, qualities, costs, self.method.first, generator, guide, half, exact, self.tell
         )  # fmt: skip
 
     def _cost(self, codec: LayeredCodec, k: int, qualities: Sequence[float], count: int) -> Cost:

@@ -18,8 +18,8 @@ class Method:
 
     first: how latents are refined before anything else.  plan: the adapters, found next.  latents: whether these come
     with latents that stay as they are, latents that are optimised with them, or an encoder that is.  last: how latents
-    are refined with the adapters in place.  stack: `first` refines the latents of all layers together, and `last` those
-    of the top layer again.
+    are refined with the adapters in place.  stack: `first` refines the latents of each layer and then of all layers
+    together, and `last` those of the top layer again.
     """
 
     first: Schedule | None = None

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from adapters.kinds import kind_of
-from adapters.plainly import plainly
 from adapters.sites import sites, used_sites
+from adapters.upwards import upwards
 from layered.base.site import Site
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
@@ -125,7 +125,7 @@ def named_in_layers(
     """
     found = {
         k: named(layer, kind, patterns, originals[k], context)
-        for k, (layer, context, _) in enumerate(plainly(codec, originals, qualities, guide))
+        for k, (layer, context, _) in enumerate(upwards(codec, originals, qualities, guide))
         if k in layers
     }
     require(kind, patterns, {f"layer {k}": each for k, each in found.items()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,12 +12,12 @@ from torch import Tensor
 from adapters.cost import Cost
 from adapters.descent import Tell, anneal, frozen, optimiser_of
 from adapters.filed import filed
-from adapters.plainly import plainly
-from adapters.refine import Best, leaves
+from adapters.refine import Best, leaves, refine
 from adapters.schedule import Schedule
+from adapters.upwards import upwards
 from layered.codec import LayeredCodec, as_decoded
 from layered.guide import Guide
-from layered.layer import Context, Latents
+from layered.layer import Context, Latents, Layer
 from layered.rounding import Hard, Rounding, StraightThrough
 
 __all__ = ["Together", "refine_stack", "shifted"]
@@ -47,24 +47,28 @@ def refine_stack(
     guide: Guide | None = None,
     half: bool = False,
     exact: bool = False,
-    tell: Tell | None = None,
+    tell: Callable[[int, str], Tell] | None = None,
 ) -> Together:
     """For each layer what is to be added to the encoder's latents, for the lowest hard-rounded cost of the whole.
 
     originals: [1, 3, H_k, W_k], base first.  costs: of each layer, of its own pixels; the whole is their sum, weighted
-    by pixels, so that all bits count alike, and a layer counts by its lambda: one of 0 leaves its picture out.  Sums
-    rather than latents are found, so that while a layer moves those above it are encoded anew.  Between layers pictures
-    are hard-rounded as a decoder's, and gradients pass straight through that.  exact: how the file will be decoded;
-    zeros are returned where that file does not cost less than the encoder's.  Raises LayeredError where the cost of
-    that is not finite.
+    by pixels, so that all bits count alike, and a layer counts by its lambda: one of 0 leaves its picture out.  First
+    the layers are refined one after another, which is cheap, for each but the base is predicted once; then all of them
+    from there.  Sums rather than latents are found, so that while a layer moves those above it are encoded anew.
+    Between layers pictures are hard-rounded as a decoder's, and gradients pass straight through that.  exact: how the
+    file will be decoded; of the encoder's latents, those of each layer alone and those of all the ones whose file costs
+    least are returned.  tell: of a layer's number and a stage, what is told of its steps.  Raises LayeredError where
+    the cost of the encoder's latents is not finite.
     """
     began, walk = time.monotonic(), _Walk(codec, originals, qualities, costs, guide)
     with frozen(codec):
-        plain = plainly(codec, originals, qualities, guide)
-        first = [Latents(tuple(map(torch.zeros_like, latents.parts))) for _, _, latents in plain]
+        alone = _one_by_one(codec, originals, qualities, costs, schedule, generator, guide, half, tell)
+        first = [Latents(tuple(map(torch.zeros_like, by.parts))) for by in alone]
         best = Best(_joined(first), walk.cost(first, Hard(exact=False)))
+        best.consider(_joined(alone), walk.cost(alone, Hard(exact=False)))
+        counts = [len(latents.parts) for latents in first]
         held, groups = [], []
-        for k, latents in enumerate(first):
+        for k, latents in enumerate(_split(best.parts, counts)):
             copies, moving = leaves(codec.layer(k), latents)
             held.append(copies)
             groups.append((moving, schedule.lr * _SLOWER ** (len(first) - 1 - k)))
@@ -76,12 +80,32 @@ def refine_stack(
         def trial() -> bool:
             return best.consider(_joined(held), walk.cost(held, Hard(exact=False)))
 
-        anneal(schedule, began, generator, optimiser_of(*groups), loss, trial, tell)
-    found = _split(best.parts, [len(latents.parts) for latents in first])
-    before, after = walk.filed(first, exact), walk.filed(found, exact)
-    if not walk.whole(after) < walk.whole(before):
-        found, after = first, before
-    return Together(found, before, after, time.monotonic() - began)
+        told = None if tell is None else tell(0, "latents of all layers")
+        anneal(schedule, time.monotonic(), generator, optimiser_of(*groups), loss, trial, told)
+    tried = [(walk.filed(shifts, exact), shifts) for shifts in (first, alone, _split(best.parts, counts))]
+    after, found = min(tried, key=lambda each: walk.whole(each[0]))
+    return Together(found, tried[0][0], after, time.monotonic() - began)
+
+
+def _one_by_one(
+    codec: LayeredCodec, originals: Sequence[Tensor], qualities: Sequence[float], costs: Sequence[Cost],
+    schedule: Schedule, generator: torch.Generator, guide: Guide | None, half: bool,
+    tell: Callable[[int, str], Tell] | None,
+) -> list[Latents]:  # fmt: skip
+    """What is added to the encoder's latents where each layer, above the refined ones below it, is refined alone."""
+    found: list[Latents] = []
+
+    def alone(k: int, layer: Layer, context: Context, latents: Latents) -> Latents:
+        told = None if tell is None else tell(k, "latents")
+        refined = refine(
+            layer, originals[k], context, costs[k], schedule, generator, latents, half=half, tell=told
+        ).latents
+        found.append(Latents(tuple(a - b for a, b in zip(refined.parts, latents.parts, strict=True))))
+        return refined
+
+    for _ in upwards(codec, originals, qualities, guide, alone):
+        pass
+    return found
 
 
 def shifted(latents: Latents, by: Latents) -> Latents:

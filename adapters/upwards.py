@@ -1,8 +1,8 @@
-"""The layers of a picture as the encoder has them, before anything is adapted."""
+"""The layers of a picture from the base up, before they are in a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,16 +12,23 @@ from layered.guide import Guide
 from layered.layer import Context, Latents, Layer
 from layered.rounding import Hard
 
-__all__ = ["plainly"]
+__all__ = ["Find", "upwards"]
+
+Find = Callable[[int, Layer, Context, Latents], Latents]
+"""Of a layer's number, the layer, its context and the encoder's latents: those that are coded instead."""
 
 
 @torch.no_grad()
-def plainly(
-    codec: LayeredCodec, originals: Sequence[Tensor], qualities: Sequence[float], guide: Guide | None
+def upwards(
+    codec: LayeredCodec,
+    originals: Sequence[Tensor],
+    qualities: Sequence[float],
+    guide: Guide | None,
+    find: Find | None = None,
 ) -> Iterator[tuple[Layer, Context, Latents]]:
-    """Each layer, what a decoder holds when it starts, and the encoder's latents; base first.
+    """Each layer, what a decoder holds when it starts, and the latents that are coded: the encoder's, or those found.
 
-    originals: [1, 3, H_k, W_k] in [0, 1].  Entropy parameters are in float32.
+    originals: [1, 3, H_k, W_k] in [0, 1], base first.  Entropy parameters are in float32.
     """
     lower = carried = None
     for k, (original, quality) in enumerate(zip(originals, qualities, strict=True)):
@@ -29,6 +36,8 @@ def plainly(
         told = guide.at(height, width) if guide is not None else None
         layer, context = codec.layer(k), Context(height, width, quality, lower, carried=carried, guide=told)
         latents = layer.analyse(original, context)
+        if find is not None:
+            latents = find(k, layer, context, latents)
         yield layer, context, latents
         quantised = layer.code(latents, context, Hard(exact=False)).latents
         lower, carried = as_decoded(layer.synthesise(quantised, context)), layer.carry(quantised, context)
