@@ -20,6 +20,7 @@ from adapters.layer import adapt_layer
 from adapters.methods import Method, method_of
 from adapters.places import named_in_layers
 from adapters.plain import coding_of
+from adapters.private import private
 from adapters.schedule import Schedule, schedule_of
 from adapters.stack import Together, refine_stack, shifted
 from layered.adaptation import Adapted, Choose
@@ -172,6 +173,7 @@ class PerImage:
         self.reports = []
         count = len(originals)
         settings.check(count)
+        codec = private(codec)
         wanted = range(count) if settings.layers == "all" else settings.layers
         generator = torch.Generator().manual_seed(settings.seed)
         half = is_quick(codec.device) if settings.half is None else settings.half

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layered.adaptation import alone
 from layered.layer import Layer
 
 __all__ = ["remembered"]
@@ -23,12 +22,11 @@ def remembered(layer: nn.Module, changing: Iterable[str]) -> Iterator[None]:
     """Within, modules of `layer` give the same output for the same inputs without computing it again.
 
     changing: names of modules whose parameters change meanwhile; they, and those that they are part of, are left
-    alone, and so is what gets inputs that take gradients.  Holds for calls under autograd only.  Raises OptionError
-    while another thread is within, since modules are changed for all threads.
+    alone, and so is what gets inputs that take gradients.  Holds for calls under autograd only.
     """
     names = set(changing)
     moving = {module for name, module in layer.named_modules(remove_duplicate=False) if name in names}
-    with alone(layer), ExitStack() as patches:
+    with ExitStack() as patches:
         _visit(layer, moving, patches)
         yield
 

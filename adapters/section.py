@@ -18,6 +18,7 @@ from adapters.applied import AdaptedLayer
 from adapters.coding import Group, Quantiser
 from adapters.kinds import KINDS, Kind, LowRank, kind_of
 from adapters.plain import CODINGS, coding_of
+from adapters.private import private
 from adapters.sites import sites
 from adapters.tables import with_tables
 from layered.errors import CorruptStream, OptionError
@@ -163,8 +164,8 @@ def tensors_of(layer: Layer, weights: AdapterWeights) -> dict[str, Tensor]:
 
 
 def adapted_layer(layer: Layer, data: bytes) -> AdaptedLayer:
-    """The layer as a section changes it.  Raises CorruptStream."""
-    return AdaptedLayer(layer, tensors_of(layer, read_section(layer, data)))
+    """The layer as a section changes it; `layer` itself stays as it is, for all threads.  Raises CorruptStream."""
+    return AdaptedLayer(private(layer), tensors_of(layer, read_section(layer, data)))
 
 
 def _rank(kind: Kind, layer: Layer, names: Iterable[str], rank: int) -> int:

@@ -5,23 +5,20 @@ How they are found and coded is the business of the package `adapters`, which is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from layered.errors import OptionError
 from layered.layer import Context, Latents, Layer
 
 if TYPE_CHECKING:
     from layered.codec import LayeredCodec
     from layered.guide import Guide
 
-__all__ = ["Adaptation", "Adapted", "Choose", "adapted_layer", "alone"]
+__all__ = ["Adaptation", "Adapted", "Choose", "adapted_layer"]
 
 
 @dataclass(frozen=True)
@@ -53,20 +50,3 @@ def adapted_layer(layer: Layer, weights: bytes) -> Layer:
         return layer
     changed: Layer = import_module("adapters.section").adapted_layer(layer, weights)
     return changed
-
-
-@contextmanager
-def alone(module: nn.Module) -> Iterator[None]:
-    """Within, the calling thread adapts the module, which may enter again, and no other may.  Raises OptionError there.
-
-    Adaptation replaces tensors and methods of modules while it runs.
-    """
-    claim = (get_ident(),)
-    held = vars(module).setdefault("_adapted_by", claim)  # one step: no other thread comes between
-    if held != claim:
-        raise OptionError("another thread is adapting these weights to a picture; load them once for each thread")
-    try:
-        yield
-    finally:
-        if held is claim:
-            del vars(module)["_adapted_by"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from layered import stream
-from layered.adaptation import Adaptation, Adapted, Choose, adapted_layer, alone
+from layered.adaptation import Adaptation, Adapted, Choose, adapted_layer
 from layered.errors import CorruptStream, LayeredError, OptionError, outside
 from layered.guide import Guide
 from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
@@ -130,7 +129,7 @@ class LayeredCodec(nn.Module):
         the same pictures.  verify: decode the stream and compare before returning it; without `exact` one
         level at fewer than 0.1% of the samples passes, since libraries may round otherwise on a busy machine.
         guide: of the picture at full size, for base layers that need a label map.  adaptation: what finds latents
-        and decoder weights for this picture alone, see the package `adapters`; one thread at a time.
+        and decoder weights for this picture alone, see the package `adapters`.
         Raises OptionError; LimitExceeded; LayeredError when the verification fails.
         """
         check_image(image)
@@ -155,21 +154,20 @@ class LayeredCodec(nn.Module):
             return Adapted(self.layer(k).analyse(original(k), context))
 
         choose: Choose = plain
-        with nullcontext() if adaptation is None else alone(self):
-            if adaptation is not None:
-                choose = adaptation.start(self, [original(k) for k in range(len(sizes))], qualities, exact, guide)
-            for k, (w, h) in enumerate(sizes):
-                told = guide.at(h, w) if guide is not None else None
-                context = Context(h, w, qualities[k], lower, exact, seal, carried, told)
-                adapted = choose(k, context)
-                layer = adapted_layer(self.layer(k), adapted.weights)
-                if adapted.weights:
-                    context = context.sealed(zlib.crc32(adapted.weights, seal))
-                latents = layer.code(adapted.latents, context, Hard()).latents
-                chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context), adapted.weights))
-                seal = zlib.crc32(chunks[-1].payload, context.seal)
-                pictures.append(to_image8(layer.synthesise(latents, context)))
-                lower, carried = to_tensor(pictures[-1], self.device), layer.carry(latents, context)
+        if adaptation is not None:
+            choose = adaptation.start(self, [original(k) for k in range(len(sizes))], qualities, exact, guide)
+        for k, (w, h) in enumerate(sizes):
+            told = guide.at(h, w) if guide is not None else None
+            context = Context(h, w, qualities[k], lower, exact, seal, carried, told)
+            adapted = choose(k, context)
+            layer = adapted_layer(self.layer(k), adapted.weights)
+            if adapted.weights:
+                context = context.sealed(zlib.crc32(adapted.weights, seal))
+            latents = layer.code(adapted.latents, context, Hard()).latents
+            chunks.append(stream.Chunk(w, h, qualities[k], layer.write(latents, context), adapted.weights))
+            seal = zlib.crc32(chunks[-1].payload, context.seal)
+            pictures.append(to_image8(layer.synthesise(latents, context)))
+            lower, carried = to_tensor(pictures[-1], self.device), layer.carry(latents, context)
         data = stream.pack(header, chunks, limits)
         if verify:
             decoded = self.decode(data, limits=limits)

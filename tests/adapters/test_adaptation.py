@@ -29,7 +29,7 @@ from layered.errors import CorruptStream, LayeredError, OptionError, WrongModel
 from layered.image import Image8
 from layered.layer import Latents
 from tests.adapters.codecs import base_codec, case, guide_for, stack_codec
-from tests.adapters.kit import with_site
+from tests.adapters.kit import Scattered, with_site
 from tests.conftest import make_codec, smooth_picture, tiny_spec
 
 SIZE = (20, 28)
@@ -350,16 +350,29 @@ def test_named_sites_that_no_adapted_layer_has_are_told_before_anything_is_adapt
     assert all(chunk.adapter for chunk in fallen_back.chunks)
 
 
-def test_one_codec_is_adapted_by_one_thread_at_a_time() -> None:
-    codec = base_codec("factorized")
-    plain = codec.encode(PICTURE, (1.0,), adaptation=per_image("refine"))
+def test_threads_share_a_codec_while_it_is_adapted_and_while_it_decodes_adapted_files() -> None:
+    codec, files = base_codec("factorized"), []
+    before = {name: tensor.clone() for name, tensor in codec.state_dict().items()}
+    plain = codec.encode(PICTURE, (1.0,))
+    adapted = codec.encode(PICTURE, (1.0,), adaptation=Scattered(kind="mix", deviation=0.1))
+    wanted = [codec.decode(file)[0] for file in (plain, adapted)]
+    assert not np.array_equal(*wanted)
+    searched = codec.encode(PICTURE, (1.0,), adaptation=per_image("universal-joint"))
 
     def meanwhile(layer: int, stage: str) -> Any:
-        with pytest.raises(OptionError, match="another thread is adapting these weights"):
-            other.submit(codec.encode, PICTURE, (1.0,), adaptation=per_image("refine")).result()
-        return lambda done, most: None
+        def tell(done: int, most: int) -> None:
+            files.append(other.submit(codec.encode, PICTURE, (1.0,)).result())
+
+        return tell
+
+    def decoded(number: int) -> bool:
+        return np.array_equal(codec.decode((plain, adapted)[number % 2])[0], wanted[number % 2])
 
     with ThreadPoolExecutor(1) as other:
-        slow = PerImage(per_image("refine").settings, meanwhile)
-        assert codec.encode(PICTURE, (1.0,), adaptation=slow) == plain
-        assert other.submit(codec.encode, PICTURE, (1.0,), adaptation=per_image("refine")).result() == plain
+        slow = PerImage(per_image("universal-joint").settings, meanwhile)
+        assert codec.encode(PICTURE, (1.0,), adaptation=slow) == searched
+    assert files and set(files) == {plain}
+    with ThreadPoolExecutor(4) as several:
+        assert all(several.map(decoded, range(24)))
+    assert all(torch.equal(before[name], tensor) for name, tensor in codec.state_dict().items())
+

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from adapters.memory import remembered
-from layered.errors import OptionError
 
 
 class Counted(nn.Linear):
@@ -129,22 +126,4 @@ def test_every_patch_is_removed_even_by_an_exception() -> None:
     with pytest.raises(RuntimeError), remembered(net, ("2",)):
         assert any("forward" in vars(module) for module in net.modules())
         net(X[:, :2])
-    assert not any("forward" in vars(module) for module in net.modules())
-
-
-def test_another_thread_is_kept_out_until_the_first_has_left() -> None:
-    net = network()
-
-    def enter() -> None:
-        with remembered(net, ()):
-            net(X)
-
-    with ThreadPoolExecutor(1) as other, remembered(net, ()):
-        with remembered(net, ()):  # the thread itself may enter again
-            net(X)
-        for _ in range(2):
-            with pytest.raises(OptionError, match="another thread is adapting these weights"):
-                other.submit(enter).result()
-    with ThreadPoolExecutor(1) as other:
-        other.submit(enter).result()
     assert not any("forward" in vars(module) for module in net.modules())
