@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from layered.commands.batch import STREAM_ENDING, Job, is_folder, plan, run, write_output
+from layered.commands.batch import STREAM_ENDING, Job, is_folder, keeping, plan, run, write_output
 from layered.commands.encode import IMAGE_ENDINGS
 from layered.commands.guide import GuideOptions
 from layered.commands.journal import Journal, digest_of
@@ -93,7 +93,7 @@ def adapt(
     """Encode images into layered streams that are adapted to each: fewer bits for more time, decoded as any others.
 
     In a folder OUT, what the same command has made before is left alone, what it has made otherwise is made anew, and
-    what it has not made is never replaced; adapt.json there says how each was made.
+    what it has not made is never replaced; adapt.jsonl there says how each was made.
     """
     jobs = plan(source, target, lambda path: path.suffix.lower() in IMAGE_ENDINGS, STREAM_ENDING)
 
@@ -112,9 +112,6 @@ def adapt(
         weights=None if layer_weights is None else numbers(layer_weights, "--layer-weights"), seed=seed,
     )  # fmt: skip
     journal = Journal(Path(target)) if is_folder(target) or is_folder(source) else None
-    if journal is not None:
-        for job in jobs:
-            journal.require_own(Path(job.target))
     codec = named_codec(weights, device)
     ladder = ladder_of(given, codec)
     _named(lambda: settings.check(len(ladder)))
@@ -122,6 +119,8 @@ def adapt(
     bars = Steps()
     adaptation = PerImage(settings, lambda k, stage: bars.begin(f"layer {k}: {stage}"))
     keep_memory()
+    if journal is not None:
+        journal.begin(Path(job.target) for job in jobs)
 
     def work(job: Job) -> str:
         began = time.monotonic()
@@ -135,9 +134,12 @@ def adapt(
         data = codec.encode(
             image, ladder, chosen, exact=exact, verify=not no_verify, guide=guide, adaptation=adaptation
         )
-        if journal is not None:
-            journal.note(Path(job.target), origin, data)
-        write_output(job.target, data)
+        if journal is None:
+            write_output(job.target, data)
+        else:
+            with keeping():
+                journal.note(Path(job.target), origin, data)
+                write_output(job.target, data)
         bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
         told = f"{job.name} -> {job.target}: {len(data)} bytes, {bpp:.3f} bpp, {time.monotonic() - began:.0f} s"
         return "\n".join((told, *map(_reported, adaptation.reports)))

@@ -19,10 +19,17 @@ from layered.commands.steps import Steps
 from layered.errors import CorruptStream, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
 from layered.files import read_bytes, read_limited, write_bytes_atomic
 
-__all__ = ["PIPE", "STREAM_ENDING", "Job", "is_folder", "naming", "plan", "read_input", "run", "write_output"]
+__all__ = [
+    "PIPE", "STREAM_ENDING", "Job", "NotKept", "is_folder", "keeping", "naming", "plan", "read_input", "run",
+    "write_output",
+]  # fmt: skip
 
 PIPE = "-"
 STREAM_ENDING = ".lyr"
+
+
+class NotKept(OSError):
+    """What took long to make could not be written: the rest of a folder is not begun, which would be lost as well."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str, steps: Steps
     """Do `work` for each job and show what it returns on standard error, which leaves pipes clean.
 
     steps: of a job, to be shown too.  A single job's exception goes to the caller.  Of many jobs, failures are listed
-    at the end and the exit code is 1.
+    at the end and the exit code is 1; NotKept is the end of them all.
     """
     from rich.console import Console
     from rich.progress import (
@@ -159,7 +166,7 @@ def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str, steps: Steps
             try:
                 console.print(work(job))
             except Exception as error:
-                if debugging():
+                if debugging() or isinstance(error, NotKept):
                     raise
                 message = explain(error)
                 failures.append(message if job.source in message else f"{job.source}: {message}")
@@ -167,6 +174,15 @@ def run(jobs: Sequence[Job], work: Callable[[Job], str], verb: str, steps: Steps
     if failures:
         print(f"error: {len(failures)} of {len(jobs)} files failed:", *failures, sep="\n  ", file=sys.stderr)
         raise typer.Exit(FAILED)
+
+
+@contextmanager
+def keeping() -> Iterator[None]:
+    """Raise NotKept for what the system refuses to write."""
+    try:
+        yield
+    except OSError as error:
+        raise NotKept(error.errno, error.strerror, error.filename) from error
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
 import io
-import json
+import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,33 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray[Any, Any]]:
     return seen
 
 
+def _refuse(patch: pytest.MonkeyPatch, part: str, mode: str, number: int) -> None:
+    """Let files whose path has this in it not be opened in that mode, as by permissions, which do not bind a root."""
+    plain = io.open
+
+    def opened(file: Any, how: str = "r", *rest: Any, **options: Any) -> Any:
+        if how[0] == mode and part in str(file):
+            raise OSError(number, os.strerror(number), str(file))
+        return plain(file, how, *rest, **options)
+
+    for module in (io, builtins):
+        patch.setattr(module, "open", opened)
+
+
+def _cut_short(patch: pytest.MonkeyPatch, path: str, most: int) -> None:
+    """Let a file take so many bytes of what is appended to it, as on a disk that is all but full."""
+    plain = io.open
+
+    class Cut(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:most])
+
+    def opened(file: Any, how: str = "r", *rest: Any, **options: Any) -> Any:
+        return Cut(file, how) if str(file) == path and how[0] == "a" else plain(file, how, *rest, **options)
+
+    patch.setattr(builtins, "open", opened)
+
+
 def test_options_reach_the_adaptation(
     place: Path, weights: str, tiny_codec: LayeredCodec, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,7 +123,7 @@ def test_a_folder_is_gone_on_with_and_only_what_would_differ_is_made_again(
     command = ["adapt", "in", "out", "--weights", weights, "--no-verify", *FEW]
     assert run(command) == 0 and len(encoded) == 2
     made = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    assert made.keys() == {"a.lyr", "b.lyr", "adapt.json"}
+    assert made.keys() == {"a.lyr", "b.lyr", "adapt.jsonl"}
     assert run(command) == 0 and len(encoded) == 2
     assert capsys.readouterr().err.count("made before") == 2
 
@@ -120,7 +150,7 @@ def test_a_file_that_was_not_made_here_is_never_replaced(
         told = capsys.readouterr().err
         assert told.count("\n") == 1 and told.startswith("error: out/b.lyr: ") and "choose another folder" in told
     Path("out/b.lyr").write_bytes(made)
-    Path("out/adapt.json").unlink()
+    Path("out/adapt.jsonl").unlink()
     assert run(command) == 2 and run(["adapt", "in/b.png", "out", "--weights", weights, *FEW]) == 2
     assert len(encoded) == 2 and Path("out/b.lyr").read_bytes() == made
 
@@ -168,7 +198,7 @@ def test_what_was_done_before_an_interruption_stays_and_is_not_done_again(
     with monkeypatch.context() as patch:
         patch.setattr(LayeredCodec, "encode", interrupted)
         assert run(command) == 130
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.lyr", "adapt.json"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.lyr", "adapt.jsonl"]
     assert run(command) == 0
     assert [image.tobytes() for image in encoded] == [load_image(f"in/{name}.png").tobytes() for name in "ab"]
 
@@ -221,21 +251,141 @@ def test_a_note_is_believed_only_of_the_very_file_and_origin(tmp_path: Path) -> 
     Journal(tmp_path).note(tmp_path / "b.lyr", "y", b"other")
     assert journal.has(target, "x") and not journal.has(target, "y")
     assert not journal.has(tmp_path / "b.lyr", "y")
-    journal.require_own(target)
+    journal.begin([target])
+    journal.note(target, "z", b"whole")
+    assert journal.has(target, "z") and not journal.has(target, "x")
     target.write_bytes(b"who")
     assert not journal.has(target, "x")
     with pytest.raises(OptionError, match=r"a\.lyr: is not as this command made it"):
         journal.note(target, "x", b"whole")
+
+
+def test_lines_that_say_nothing_are_passed_over(tmp_path: Path) -> None:
+    journal, target = Journal(tmp_path), tmp_path / "a.lyr"
+    journal.begin([])
+    header = (tmp_path / "adapt.jsonl").read_bytes()
     target.write_bytes(b"whole")
-    for damaged in (b"{", b"[]", b'{"a.lyr": 3}', b"\xff"):
-        (tmp_path / "adapt.json").write_bytes(damaged)
+    odd = (b"{", b"[]", b"3", b'{"file": 3}', b'{"file": "a.lyr", "from": "x", "sha256": []}', b"\xff", b"[" * 9999)
+    for damaged in odd:
+        (tmp_path / "adapt.jsonl").write_bytes(header + damaged + b"\n")
         assert not journal.has(target, "x")
         with pytest.raises(OptionError, match="remove it"):
-            journal.require_own(target)
+            journal.begin([target])
     target.unlink()
     journal.note(target, "x", b"whole")
     target.write_bytes(b"whole")
-    assert json.loads((tmp_path / "adapt.json").read_text()).keys() == {"a.lyr"} and journal.has(target, "x")
+    assert journal.has(target, "x")
+
+
+def test_a_line_that_was_cut_anywhere_takes_no_other_with_it(tmp_path: Path) -> None:
+    path, names = tmp_path / "adapt.jsonl", ("a.lyr", "b.lyr", "c.lyr")
+    for name in names[:2]:
+        Journal(tmp_path).note(tmp_path / name, "x", b"whole")
+        (tmp_path / name).write_bytes(b"whole")
+    whole = path.read_bytes()
+    first = whole.index(b"\n", whole.index(b"a.lyr")) + 1
+    for cut in (*range(9), *range(first, len(whole), 7), len(whole) - 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        journal = Journal(tmp_path)
+        assert journal.has(tmp_path / "a.lyr", "x") == (cut >= first)
+        assert journal.has(tmp_path / "b.lyr", "x") == (cut == len(whole) - 1)  # but for the line's end
+        journal.note(tmp_path / "c.lyr", "y", b"more")
+        assert path.read_bytes().startswith(whole[: max(cut, whole.index(b"\n") + 1)])
+        (tmp_path / "c.lyr").write_bytes(b"more")
+        assert journal.has(tmp_path / "c.lyr", "y") and journal.has(tmp_path / "a.lyr", "x") == (cut >= first)
+        (tmp_path / "c.lyr").unlink()
+
+
+def _note_many(folder: Path, who: str) -> None:
+    journal = Journal(folder)
+    for number in range(25):
+        journal.note(folder / f"{who}{number}.lyr", "x", b"whole")
+
+
+def test_processes_that_share_a_folder_keep_each_others_notes(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=_note_many, args=(tmp_path, who)) for who in "abc"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    names = [f"{who}{number}.lyr" for who in "abc" for number in range(25)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"whole")
+    assert all(Journal(tmp_path).has(tmp_path / name, "x") for name in names)
+
+
+def test_what_another_run_noted_in_between_is_no_strangers(tmp_path: Path) -> None:
+    target = tmp_path / "a.lyr"
+    first, second = Journal(tmp_path), Journal(tmp_path)
+    first.note(target, "x", b"first")
+    second.note(target, "y", b"second")
+    target.write_bytes(b"second")
+    target.write_bytes(b"first")
+    first.begin([target])
+    assert first.has(target, "x")
+
+
+@pytest.mark.parametrize("foreign", [b"mine", b'{"format": "of somebody else"}\n', b'{"a.lyr": {"from": "x"}}', None])
+def test_a_journal_of_somebody_else_stays_and_stops_before_the_first_picture(
+    place: Path, weights: str, encoded: list[Any], foreign: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    journal = Path("out/adapt.jsonl")
+    if foreign is None:
+        journal.mkdir()
+    else:
+        journal.write_bytes(foreign)
+    assert run(["adapt", "in", "out", "--weights", weights, "--no-verify", *FEW]) == 2 and not encoded
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and told.startswith("error: out/adapt.jsonl: is no journal of this command")
+    assert journal.is_dir() if foreign is None else journal.read_bytes() == foreign
+
+
+@pytest.mark.parametrize("name", ["b.lyr", "adapt.jsonl"])
+def test_a_file_that_cannot_be_read_is_not_taken_for_none(
+    place: Path, weights: str, encoded: list[Any], name: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    command = ["adapt", "in", "out", "--weights", weights, "--no-verify", *FEW]
+    assert run(command) == 0
+    del encoded[:]
+    made = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    _refuse(monkeypatch, f"out/{name}", "r", errno.EACCES)
+    capsys.readouterr()
+    assert run([*command, "--seed", "1"]) == 2 and not encoded
+    assert capsys.readouterr().err == f"error: out/{name}: permission denied\n"
+    monkeypatch.undo()
+    monkeypatch.chdir(place)
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == made
+
+
+def test_a_journal_that_cannot_be_written_is_found_before_the_first_picture(
+    place: Path, weights: str, encoded: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _refuse(monkeypatch, "out/adapt.jsonl", "a", errno.EROFS)
+    assert run(["adapt", "in", "out", "--weights", weights, "--no-verify", *FEW]) == 2 and not encoded
+    told = capsys.readouterr().err
+    assert told == "error: out/adapt.jsonl: what is made cannot be noted there: read-only file system\n"
+
+
+@pytest.mark.parametrize("name", ["a.lyr", "adapt.jsonl"])
+def test_a_full_disk_ends_the_command_and_not_one_picture(
+    place: Path, weights: str, encoded: list[Any], name: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    command = ["adapt", "in", "out", "--weights", weights, "--no-verify", *FEW]
+    with monkeypatch.context() as patch:
+        if name == "a.lyr":
+            _refuse(patch, "out/.a.lyr.", "w", errno.ENOSPC)
+        else:
+            Journal(Path("out")).begin([])
+            _cut_short(patch, "out/adapt.jsonl", 9)
+        assert run(command) == 1 and len(encoded) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and told.endswith(f"out/{name}: no space left on device\n")
+    assert not Path("out/a.lyr").exists()
+    assert run(command) == 0 == run(command) and len(encoded) == 3
 
 
 def test_digests_tell_parts_apart() -> None:
