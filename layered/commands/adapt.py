@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,9 @@ __all__ = ["adapt"]
 
 Made = TypeVar("Made")
 
+MOST = 1e6
+"""Of lambda and of weights: far above any use, and far below where costs are no numbers any more."""
+
 
 def adapt(
     source: Images,
@@ -58,14 +62,15 @@ def adapt(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Of each stage of each layer, at the most: refinement, adapters, refinement after them."),
+        typer.Option(help="Of the steps of each stage of each layer, at the most: refinement, adapters, refinement "
+                     "after them; what a stage sets up and tries at its end comes on top."),
     ] = None,
     patience: Annotated[
         int | None, typer.Option(min=1, help="Stop a refinement after so many trials of 25 without a gain.")
     ] = None,
     schedule: Annotated[str | None, typer.Option(help="Of the refinement: fast, reference, universal, ...")] = None,
     lam: Annotated[
-        float | None, typer.Option("--lambda", help="The trade-off.  Default: that of each layer's quality.")
+        float | None, typer.Option("--lambda", max=MOST, help="The trade-off.  Default: that of each layer's quality.")
     ] = None,
     distortion: Annotated[str, typer.Option(help="What is minimised beside bits: mse or ms-ssim.")] = "mse",
     rank: Annotated[int | None, typer.Option(min=1, max=64, help="Of adapters that have one.")] = None,
@@ -109,7 +114,7 @@ def adapt(
         method=method, steps=steps, adapter_steps=adapter_steps, last_steps=last_steps, seconds=seconds,
         patience=patience, schedule=schedule, lam=lam, distortion=distortion, rank=rank,
         sites=tuple(sites) if sites else None, layers=_numbered(layers),
-        weights=None if layer_weights is None else numbers(layer_weights, "--layer-weights"), seed=seed,
+        weights=None if layer_weights is None else _weighed(layer_weights), seed=seed,
     )  # fmt: skip
     journal = Journal(Path(target)) if is_folder(target) or is_folder(source) else None
     codec = named_codec(weights, device)
@@ -151,9 +156,21 @@ def _numbered(text: str) -> str | tuple[int, ...]:
     """`1,2` -> (1, 2); `all` stays.  Raises OptionError."""
     if text == "all":
         return text
-    if not all(part.isdecimal() for part in text.split(",")):
-        raise OptionError(f"--layers: {text!r} is neither all nor numbers of layers, 0 being the base")
-    return tuple(int(part) for part in text.split(","))
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 3 for part in parts):
+        raise OptionError(f"--layers: {reprlib.repr(text)} is neither all nor numbers of layers, 0 being the base")
+    found = tuple(int(part) for part in parts)
+    if twice := [number for number in found if found.count(number) > 1]:
+        raise OptionError(f"--layers: {twice[0]} is given twice")
+    return found
+
+
+def _weighed(text: str) -> tuple[float, ...]:
+    """The weights of layers.  Raises OptionError."""
+    found = numbers(text, "--layer-weights")
+    if not all(0 <= weight <= MOST for weight in found):  # nor is NaN
+        raise OptionError(f"--layer-weights: each is 0 to {MOST:.0f}")
+    return found
 
 
 _OPTIONS = {

@@ -225,7 +225,16 @@ def test_a_single_file_is_made_each_time_and_leaves_nothing_beside_it(
         (["--method", "layered-joint", "--layer-weights", "1,1"], "--layer-weights: 3 numbers are needed"),
         (["--method", "layered-joint", "--layer-weights", "a"], "--layer-weights: 'a' is not a number"),
         (["--layers", "base"], "--layers: 'base' is neither all nor numbers of layers"),
+        (["--layers", "1" * 5000], "--layers: '111111111111...1111111111111' is neither all nor numbers of layers"),
+        (["--layers", "1000"], "--layers: '1000' is neither all nor"),
+        (["--layers", "\u0661"], "--layers: '\u0661' is neither all nor numbers of layers"),
+        (["--layers", "1,0,01"], "--layers: 1 is given twice"),
         (["--layers", "0,3"], "--layers: there is no layer 3 in a stream of 3 layers"),
+        (["--method", "layered-joint", "--layer-weights", "nan,1,1"], "--layer-weights: each is 0 to 1000000"),
+        (["--method", "layered-joint", "--layer-weights", "1,inf,1"], "--layer-weights: each is 0 to 1000000"),
+        (["--method", "layered-joint", "--layer-weights", "1,1,1e300"], "--layer-weights: each is 0 to 1000000"),
+        (["--method", "layered-joint", "--layer-weights", "-1,1,1"], "--layer-weights: each is 0 to 1000000"),
+        *((["--lambda", value], "Invalid value for '--lambda': ") for value in ("1e300", "inf", "nan", "1000001")),
         (["--lambda", "0"], "--lambda: Input should be greater than 0"),
         (["--seconds", "-1"], "--seconds: Input should be greater than 0"),
         (["--steps", "-1"], "--steps"),
@@ -241,6 +250,12 @@ def test_options_that_do_not_go_together_are_told_in_one_line(
     text = capsys.readouterr().err
     assert text.startswith("error: ") and text.count("\n") == 1 and message in text
     assert not Path("out.lyr").exists()
+
+
+def test_lambda_and_weights_at_their_most_are_coded(place: Path, weights: str) -> None:
+    options = ["--method", "layered-joint", "--steps", "2", "--scales", "0.25,0.5,1", "--lambda", "1e6"]
+    command = ["adapt", "in/a.png", "a.lyr", "--weights", weights, *options, "--layer-weights", "1e6,1e6,1e6"]
+    assert run(command) == 0
 
 
 def test_a_note_is_believed_only_of_the_very_file_and_origin(tmp_path: Path) -> None:
