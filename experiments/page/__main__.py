@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import reprlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     repeat.add_argument("--workers", type=int)
     check = commands.add_parser("check")
     check.add_argument("names", nargs="*", metavar="NAME")
-    check.add_argument("--items", type=int, default=3, help="of each run")
+    check.add_argument("--items", type=_some, default=3, help="of each run")
     check.add_argument("--seed", type=int, default=0, help="which items")
     check.add_argument("--adapted", action="store_true", help="those too that take minutes of per-image adaptation")
     taken = commands.add_parser("take")
@@ -55,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except LayeredError as error:
         parser.exit(2, f"error: {error}\n")
+
+
+def _some(text: str) -> int:
+    """A number of items, of `--items`."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{reprlib.repr(text)} is not a number of items, which is 1 or more")
+    return int(text)
 
 
 def _run(names: Sequence[str], out: Path, workers: int | None, folder: Path) -> int:

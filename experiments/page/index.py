@@ -52,8 +52,8 @@ def published(folder: Path = RESULTS) -> tuple[Published, ...]:
     path = folder / "index.yaml"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: {error}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from None
     return check(_Index, {"runs": values}, (), str(path)).runs
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import lzma
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,14 +58,18 @@ def write_items(records: Iterable[Record], path: Path) -> None:
 
 
 def read_items(path: Path) -> dict[ItemKey, Layers]:
-    """What `write_items` wrote, in the same order.  Raises RecipeError for anything else."""
+    """What `write_items` wrote, in the same order.  Raises RecipeError for anything else, or where it holds no item."""
     items: dict[ItemKey, list[tuple[int, str]]] = {}
     try:
         rows = list(csv.reader(io.StringIO(lzma.decompress(path.read_bytes()).decode())))
         if tuple(rows[0]) != _HEADER:
             raise ValueError(f"columns {rows[0]}")
+        if not rows[1:]:
+            raise ValueError("a header and no item")
         for codec, quality, image, scales, _, size, psnr in rows[1:]:
+            if math.isnan(float(psnr)):
+                raise ValueError(f"a PSNR of {psnr}")
             items.setdefault(ItemKey(codec, quality, image, scales), []).append((int(size), psnr))
-    except (OSError, lzma.LZMAError, ValueError, IndexError) as error:
+    except (OSError, lzma.LZMAError, csv.Error, ValueError, IndexError) as error:
         raise RecipeError(f"{path}: not a file of items ({error})") from None
     return {key: tuple(layers) for key, layers in items.items()}

@@ -14,7 +14,7 @@ import yaml
 
 from experiments.page.__main__ import main
 from experiments.page.index import RESULTS, chosen, published
-from experiments.page.items import FILE, read_items, write_items
+from experiments.page.items import FILE, read_items
 from experiments.page.recheck import sampled
 from experiments.page.take import take
 from experiments.runs import load_results
@@ -115,13 +115,60 @@ def test_commands_of_a_page_name_no_folder_of_the_machine(page: Path, tmp_path: 
     assert made["command"] == "layered bench small --set data.source=vector --workers 2"
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"\xfd7zXZ\x00"])
-def test_files_that_hold_no_items_are_refused(data: bytes, tmp_path: Path) -> None:
-    (tmp_path / FILE).write_bytes(data)
-    with pytest.raises(RecipeError, match="not a file of items"):
-        read_items(tmp_path / FILE)
-    write_items([], tmp_path / FILE)
-    assert read_items(tmp_path / FILE) == {}
+HEADER = b"codec,quality,image,scales,layer,bytes,psnr\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", ""),
+        (b"hello", ""),
+        (b"\xfd7zXZ\x00", ""),
+        (lzma.compress(b"codec,quality\n"), r"columns \['codec', 'quality'\]"),
+        (lzma.compress(HEADER), "a header and no item"),
+        (lzma.compress(HEADER + b"a" * 200_000 + b",1,p0,1,0,9,30.000\n"), "field larger"),
+        (lzma.compress(HEADER + b"jpeg,1,p0,1,0,9,much\n"), "'much'"),
+        (lzma.compress(HEADER + b"jpeg,1,p0,1,0,9,nan\n"), "a PSNR of nan"),
+        (lzma.compress(HEADER + b"jpeg,1,p0,1,0,few,30.000\n"), "'few'"),
+    ],
+)
+def test_files_that_hold_no_items_are_refused(
+    data: bytes, told: str, page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (page / "tiny" / FILE).write_bytes(data)
+    with pytest.raises(RecipeError, match=f"not a file of items \\(.*{told}"):
+        read_items(page / "tiny" / FILE)
+    assert _status(page, "check") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {page / 'tiny' / FILE}: not a file") and error.count("\n") == 1
+
+
+def test_an_infinite_psnr_is_that_of_a_picture_without_a_loss(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(lzma.compress(HEADER + b"png,1,p0,1,0,9,inf\n"))
+    assert list(read_items(tmp_path / FILE).values()) == [((9, "inf"),)]
+
+
+def _status(page: Path, *words: str) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main(["--folder", str(page), *words])
+    return ended.value.code
+
+
+@pytest.mark.parametrize("count", ["-1", "0", "some", "1" * 5000])
+def test_a_check_of_no_items_is_refused(count: str, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status(page, "check", f"--items={count}") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "argument --items: '" in line and line.endswith("is not a number of items, which is 1 or more")
+
+
+@pytest.mark.parametrize("data", [b"- {recipe: caf\xe9}", b"- {recipe: [", b"- 2026-99-99", b"[" * 20_000])
+def test_an_index_that_is_no_yaml_is_told_in_one_line(
+    data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "index.yaml").write_bytes(data)
+    assert _status(tmp_path, "check") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path / 'index.yaml'}: ") and error.count("\n") == 1
 
 
 def test_an_unknown_run_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
