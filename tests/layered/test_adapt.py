@@ -7,6 +7,7 @@ import errno
 import io
 import multiprocessing
 import os
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -311,15 +312,17 @@ def test_a_line_that_was_cut_anywhere_takes_no_other_with_it(tmp_path: Path) -> 
         (tmp_path / "c.lyr").unlink()
 
 
-def _note_many(folder: Path, who: str) -> None:
+def _note_many(folder: Path, who: str, together: Barrier) -> None:
     journal = Journal(folder)
     for number in range(25):
+        together.wait(20)
         journal.note(folder / f"{who}{number}.lyr", "x", b"whole")
 
 
 def test_processes_that_share_a_folder_keep_each_others_notes(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=_note_many, args=(tmp_path, who)) for who in "abc"]
+    together = fork.Barrier(3)
+    processes = [fork.Process(target=_note_many, args=(tmp_path, who, together)) for who in "abc"]
     for process in processes:
         process.start()
     for process in processes:
