@@ -149,7 +149,7 @@ class LayerReport:
     layer: int
     before: float
     after: float
-    weights: int
+    adapter_bytes: int
     seconds: float
 
 

@@ -98,7 +98,7 @@ def adapt(
     """Encode images into layered streams that are adapted to each: fewer bits for more time, decoded as any others.
 
     In a folder OUT, what the same command has made before is left alone, what it has made otherwise is made anew, and
-    what it has not made is never replaced; adapt.jsonl there says how each was made.
+    what it has not made is never replaced; adapt.jsonl there says by digests what each was made from.
     """
     jobs = plan(source, target, lambda path: path.suffix.lower() in IMAGE_ENDINGS, STREAM_ENDING)
 
@@ -214,5 +214,5 @@ def _reported(report: LayerReport) -> str:
     gain = 100 * (report.after / report.before - 1)
     return (
         f"  layer {report.layer}: cost {report.before:.4f} -> {report.after:.4f} ({gain:+.1f}%), "
-        f"adapter {report.weights} bytes"
+        f"adapter {report.adapter_bytes} bytes"
     )
