@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.bdrate import METHODS, Curve, bd_rate
@@ -60,3 +62,19 @@ def each_image(recipe: str, codec: str, anchor: str, layer: int) -> dict[str, fl
         curves.setdefault((key.codec, key.image), []).append((size, float(psnr)))
     made = {key: Curve(*map(tuple, zip(*points, strict=True))) for key, points in curves.items()}
     return {image: bd_rate(made[anchor, image], made[codec, image]) for name, image in made if name == codec}
+
+
+def more_db(recipe: str, codec: str, anchor: str, layer: int) -> float | None:
+    """Mean difference of PSNR in dB at equal rates, over their logs, of curves of averages; None of no common rate."""
+    points = points_of(recipe).items()
+
+    def curve(name: str) -> list[tuple[float, float]]:
+        chosen = [point for (of, _, k), point in points if (of, k) == (name, layer)]
+        return sorted((math.log(float(point["bpp"])), float(point["psnr"])) for point in chosen)
+
+    ours, theirs = curve(codec), curve(anchor)
+    low, high = max(ours[0][0], theirs[0][0]), min(ours[-1][0], theirs[-1][0])
+    if low >= high:
+        return None
+    rates = np.linspace(low, high, 101)
+    return float(np.mean(np.interp(rates, *zip(*ours, strict=True)) - np.interp(rates, *zip(*theirs, strict=True))))

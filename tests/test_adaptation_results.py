@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 from statistics import mean
 
-from tests.page_tables import PAGE, README, RESULTS, TEXT, each_image, measured, points_of, rows
+import pytest
+
+from tests.page_tables import PAGE, README, RESULTS, TEXT, each_image, measured, more_db, points_of, rows
 
 
 def shown(rate: float) -> str:
@@ -50,3 +52,30 @@ def test_what_refinement_gains_on_kodak_is_what_was_measured() -> None:
     assert told in TEXT[PAGE]
     assert f"some {seconds('adaptation_kodak', 'refined'):.0f} seconds a picture" in TEXT[PAGE]
     assert f"[{measured('adaptation_kodak', 'refined', 'mean-scale', 0)}% BD-rate](" in TEXT[README]
+
+
+DOMAINS = ("vector", "comic", "line")
+
+
+def bd_cell(recipe: str, codec: str, anchor: str, layer: int = 0) -> str:
+    """The BD-rate as tables show it, or a dash where the curves have too little in common."""
+    with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            where = (row["codec"], row["anchor"], row["layer"], row["rule"])
+            if where == (codec, anchor, str(layer), "curve of averages"):
+                return shown(float(row["bd_rate_percent"])) if row["bd_rate_percent"] else "-"
+    raise AssertionError(f"{recipe} has no {codec} against {anchor}")
+
+
+@pytest.mark.parametrize("row", rows("| method | vector |"), ids=lambda row: row[0])
+def test_the_table_of_domains_is_what_was_measured(row: list[str]) -> None:
+    method, *cells = row
+    gains = [more_db(f"universal_{domain}", method, "plain", 0) for domain in DOMAINS]
+    rates = [bd_cell(f"universal_{domain}", method, "plain") for domain in DOMAINS]
+    assert cells == [*rates, *("-" if gain is None else f"{gain:+.2f}" for gain in gains)]
+
+
+def test_what_adapters_bring_beside_refined_latents_is_what_was_measured() -> None:
+    less = [bd_cell(f"universal_{domain}", "universal", "refine").removeprefix("-") for domain in DOMAINS]
+    told = "`universal` needs {}% fewer bits than `refine` on vector graphics, {}% on comics and {}% on line drawings"
+    assert told.format(*less) in TEXT[PAGE]
