@@ -79,3 +79,22 @@ def test_what_adapters_bring_beside_refined_latents_is_what_was_measured() -> No
     less = [bd_cell(f"universal_{domain}", "universal", "refine").removeprefix("-") for domain in DOMAINS]
     told = "`universal` needs {}% fewer bits than `refine` on vector graphics, {}% on comics and {}% on line drawings"
     assert told.format(*less) in TEXT[PAGE]
+    large = [bd_cell("universal_vector_large", *pair) for pair in (("universal", "plain"), ("refine", "plain"))]
+    fewer = bd_cell("universal_vector_large", "universal", "refine").removeprefix("-")
+    told = f"it needs {fewer}% fewer: {large[0]}% against no adaptation, where `refine` has {large[1]}%"
+    assert told in TEXT[PAGE]
+
+
+@pytest.mark.parametrize("row", rows("| adapted | BL |"), ids=lambda row: row[0])
+def test_the_table_of_adapted_stacks_is_what_was_measured(row: list[str]) -> None:
+    codec, *cells = row
+    found = [bd_cell("adaptation_layers", codec, "GC plain" if codec[:2] == "GC" else "plain", k) for k in range(3)]
+    assert cells == [*found, f"{seconds('adaptation_layers', codec):.0f}"]
+
+
+def test_what_a_joint_search_gains_beside_layer_after_layer_is_what_was_measured() -> None:
+    less = bd_cell("adaptation_layers", "joint", "layer after layer", 2).removeprefix("-")
+    assert f"the top layer has {less}% fewer bits than layer after layer" in TEXT[PAGE]
+    gains = sorted(each_image("adaptation_layers", "joint", "layer after layer", 2).values())
+    assert [gain < 0 for gain in gains] == [True] * 5 + [False] and "on five of six images" in TEXT[PAGE]
+    assert f"({shown(gains[0])} to {shown(gains[-1])}%)" in TEXT[PAGE]
