@@ -68,13 +68,14 @@ def more_db(recipe: str, codec: str, anchor: str, layer: int) -> float | None:
     """Mean difference of PSNR in dB at equal rates, over their logs, of curves of averages; None of no common rate."""
     points = points_of(recipe).items()
 
-    def curve(name: str) -> list[tuple[float, float]]:
+    def found(name: str) -> list[tuple[float, float]]:
         chosen = [point for (of, _, k), point in points if (of, k) == (name, layer)]
         return sorted((math.log(float(point["bpp"])), float(point["psnr"])) for point in chosen)
 
-    ours, theirs = curve(codec), curve(anchor)
+    ours, theirs = found(codec), found(anchor)
     low, high = max(ours[0][0], theirs[0][0]), min(ours[-1][0], theirs[-1][0])
     if low >= high:
         return None
     rates = np.linspace(low, high, 101)
-    return float(np.mean(np.interp(rates, *zip(*ours, strict=True)) - np.interp(rates, *zip(*theirs, strict=True))))
+    there, here = (np.interp(rates, *np.array(curve).T) for curve in (theirs, ours))
+    return float(np.mean(here - there))
