@@ -83,6 +83,8 @@ def test_what_adapters_bring_beside_refined_latents_is_what_was_measured() -> No
     fewer = bd_cell("universal_vector_large", "universal", "refine").removeprefix("-")
     told = f"it needs {fewer}% fewer: {large[0]}% against no adaptation, where `refine` has {large[1]}%"
     assert told in TEXT[PAGE]
+    comics = bd_cell("universal_comic_large", "universal", "refine").removeprefix("-")
+    assert f"of the comics {comics}%, so adapters hardly pay there" in TEXT[PAGE]
     assert f"has {large[0]}% with adapters and {large[1]}% without" in TEXT[README]
 
 
