@@ -105,12 +105,11 @@ def places(
     None: `@attention`, or `@synthesis` where a layer has no such place.  Raises OptionError, with what there is, for a
     pattern that names nothing and where no site is left.
     """
-    if patterns is None:
-        patterns = ("@attention",)
-        if not named(layer, kind, patterns, original, context).matching:
-            patterns = ("@synthesis",)
-    found = named(layer, kind, patterns, original, context)
-    require(kind, patterns, {"this layer": found})
+    for tried in (patterns,) if patterns is not None else (("@attention",), ("@synthesis",)):
+        found = named(layer, kind, tried, original, context)
+        if found.matching:
+            break
+    require(kind, tried, {"this layer": found})
     return found.names
 
 

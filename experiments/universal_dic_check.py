@@ -4,7 +4,8 @@
 
 DIR holds the results that the paper's repository ships, with a row for each image: `ours/wacnn/q1..q6/DOMAIN_2nd.csv`
 and `VVC/q24..q42/DOMAIN.csv`.  Points are averaged over the images of a domain, as the repository does it, and the
-table gives BD-rates by all interpolations, beside the published results' own.
+table gives BD-rates by all interpolations, beside those that were computed from the
+same files elsewhere.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from experiments.metrics import mean
 from layered.errors import LayeredError
 from layered.files import read_bytes
 
-__all__ = ["DOMAINS", "PUBLISHED", "averaged", "compared", "main"]
+__all__ = ["DOMAINS", "REFERENCE", "averaged", "compared", "main"]
 
 DOMAINS = ("natural", "comic", "line", "vector")
 
-PUBLISHED: dict[str, dict[str, float]] = {
+REFERENCE: dict[str, dict[str, float]] = {
     "natural": {"cubic": -9.79, "pchip": -10.20, "akima": -10.20},
     "comic": {"cubic": -2.82, "pchip": -3.09, "akima": -3.10},
     "line": {"cubic": -0.25, "pchip": -0.45, "akima": -0.45},
@@ -65,13 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args(arguments).folder
-    table = Table("domain", "interpolation", "ours", "published", "difference", title="BD-rate against VVC, percent")
+    table = Table("domain", "interpolation", "ours", "elsewhere", "difference", title="BD-rate against VVC, percent")
     found = {domain: {method: compared(folder, domain, method) for method in METHODS} for domain in DOMAINS}
     found["average"] = {method: mean(found[domain][method] for domain in DOMAINS) for method in METHODS}
     for domain, values in found.items():
         for method, ours in values.items():
-            published = PUBLISHED[domain][method]
-            table.add_row(domain, method, *(f"{value:+.2f}" for value in (ours, published, ours - published)))
+            elsewhere = REFERENCE[domain][method]
+            table.add_row(domain, method, *(f"{value:+.2f}" for value in (ours, elsewhere, ours - elsewhere)))
     Console().print(table)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from statistics import mean
 
 import pytest
 
+from experiments.page.items import FILE, read_items
 from tests.page_tables import PAGE, README, RESULTS, TEXT, each_image, measured, more_db, points_of, rows
 
 
@@ -86,6 +88,20 @@ def test_what_adapters_bring_beside_refined_latents_is_what_was_measured() -> No
     comics = bd_cell("universal_comic_large", "universal", "refine").removeprefix("-")
     assert f"of the comics {comics}%, so adapters hardly pay there" in TEXT[PAGE]
     assert f"has {large[0]}% with adapters and {large[1]}% without" in TEXT[README]
+
+
+def test_what_the_methods_of_others_send_is_what_was_measured() -> None:
+    def sent(method: str, instead: str) -> float:
+        """Bytes that it has more than the other at the same quality, at the mean over pictures."""
+        items = read_items(RESULTS / "universal_vector" / FILE)
+        sizes = {key: layers[0][0] for key, layers in items.items()}
+        pairs = [(size, sizes[replace(key, codec=instead)]) for key, size in sizes.items() if key.codec == method]
+        return mean(size - other for size, other in pairs)
+
+    # Both refine as yang does; a byte more is the section's length.
+    assert f"{sent('zou', 'yang') - 1:.0f} bytes for `zou`" in TEXT[PAGE]
+    assert f"{sent('lam', 'yang') / 1000:.0f} kB for `lam`" in TEXT[PAGE]
+    assert f"{sent('rozendaal', 'plain') / 1000:.1f} kB for `rozendaal`" in TEXT[PAGE]
 
 
 @pytest.mark.parametrize("row", rows("| adapted | BL |"), ids=lambda row: row[0])

@@ -14,15 +14,11 @@ from experiments.page.items import FILE, ItemKey, Layers, layers_of, read_items
 from experiments.plan import plan
 from experiments.provenance import command_line, commit, machine
 from experiments.recipe import Recipe
-from experiments.record import Provenance, Record, join
-from experiments.words import quality_text
+from experiments.record import Provenance, join
+from experiments.redecode import TOLERANCE
 from layered.errors import LayeredError, RecipeError
 
 __all__ = ["Verdict", "recheck", "sampled"]
-
-TOLERANCE = 0.01
-"""dB: plain decoding may differ by a level at a few samples between machines."""
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -51,31 +47,40 @@ def sampled(run: Published, count: int, seed: int, adapted: bool, folder: Path =
 def recheck(run: Published, keys: list[ItemKey], folder: Path = RESULTS) -> Iterator[Verdict]:
     """Measure items again and compare them with the page's: bytes exactly, PSNR within a hundredth of a dB."""
     recipe, known = run.load(), read_items(folder / run.name / FILE)
-    for key in keys:
+    for codec in dict.fromkeys(key.codec for key in keys):
+        chosen = [key for key in keys if key.codec == codec]
         try:
-            found = layers_of(_measured(recipe, key))
-        except LayeredError as error:
-            yield Verdict(run.name, key, "skipped", str(error))
+            again = _Again(recipe, codec)
+        except LayeredError as error:  # such as software that is not here
+            yield from (Verdict(run.name, key, "skipped", str(error)) for key in chosen)
             continue
-        told = _difference(known[key], found)
-        yield Verdict(run.name, key, "differs" if told else "equal", told)
+        for key in chosen:
+            try:
+                told = _difference(known[key], again.measured(key))
+            except LayeredError as error:
+                yield Verdict(run.name, key, "skipped", str(error))
+                continue
+            yield Verdict(run.name, key, "differs" if told else "equal", told)
 
 
-def _measured(recipe: Recipe, key: ItemKey) -> Record:
-    spec = next(spec for spec in recipe.codecs if spec.name == key.codec)
-    qualities = tuple(quality for quality in spec.qualities if quality_text(quality) == key.quality)
-    one = recipe.model_copy(update={
-        "codecs": (spec.model_copy(update={"qualities": qualities}),), "anchors": (), "previews": False,
-        "ms_ssim": False, "operations": False, "scores": (),
-    })  # fmt: skip
-    provenance = Provenance(command_line(), commit(), machine(recipe.device), recipe.threads)
-    planned = plan(one, provenance)
-    items = {item.key: item for item in planned.items}
-    for entry in planned.entries:
-        if ItemKey.of(entry) == key:
-            records = [measure(items[piece]).record for piece in entry.keys]
-            return join(entry.codec, entry.quality, records, entry.cumulative)
-    raise RecipeError(f"{recipe.name}: the recipe has no such item any more")
+class _Again:
+    """One codec of a recipe, whose items may be measured again."""
+
+    def __init__(self, recipe: Recipe, codec: str) -> None:
+        one = recipe.model_copy(update={
+            "codecs": tuple(spec for spec in recipe.codecs if spec.name == codec), "anchors": (), "previews": False,
+            "ms_ssim": False, "operations": False, "scores": (),
+        })  # fmt: skip
+        planned = plan(one, Provenance(command_line(), commit(), machine(recipe.device), recipe.threads))
+        self._items = {item.key: item for item in planned.items}
+        self._entries = {ItemKey.of(entry): entry for entry in planned.entries}
+
+    def measured(self, key: ItemKey) -> Layers:
+        """Raises LayeredError."""
+        if (entry := self._entries.get(key)) is None:
+            raise RecipeError("the recipe has no such item any more")
+        records = [measure(self._items[piece]).record for piece in entry.keys]
+        return layers_of(join(entry.codec, entry.quality, records, entry.cumulative))
 
 
 def _difference(known: Layers, found: Layers) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shlex
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from experiments.export import write_csv
@@ -20,6 +21,7 @@ TABLES = ("points.csv", "bd_rate.csv", "nearest.csv")
 """The tables that are kept, of those that a run has."""
 
 MADE = "made.json"
+_LIBRARIES = frozenset({"torch", "compressai", "pillow", "numpy"})
 
 
 def take(results: Results, folder: Path) -> Path:
@@ -40,25 +42,37 @@ def take(results: Results, folder: Path) -> Path:
         header, *rows = csv.reader(io.StringIO((results.folder / table).read_text(encoding="utf-8")))
         write_csv(target / table, header, [[_short(cell) for cell in row] for row in rows])
     write_items(results.records, target / FILE)
-    write_bytes_atomic(target / MADE, (json.dumps(_made(results), indent=1) + "\n").encode())
+    write_bytes_atomic(target / MADE, (json.dumps(asdict(_made(results)), indent=1) + "\n").encode())
     return target
 
 
-def _made(results: Results) -> dict[str, object]:
-    libraries = ("torch", "compressai", "pillow", "numpy")
-    return {
-        "command": _without_places(results.provenance.command),
-        "commits": sorted({record.provenance.commit or "unknown" for record in results.records}),
-        "machines": sorted({record.provenance.machine for record in results.records}),
-        "threads": results.provenance.threads,
-        "images": len(results.images()),
-        "records": len(results.records),
-        "coding_seconds": round(sum(record.encode_seconds + record.decode_seconds for record in results.records)),
-        "libraries": sorted({
-            f"{key} {value}" for record in results.records for key, value in record.fingerprint.items()
-            if key in libraries
-        }),
-    }  # fmt: skip
+@dataclass(frozen=True)
+class Made:
+    """By what a run was made.  coding_seconds: of encoding and decoding all items."""
+
+    command: str
+    commits: tuple[str, ...]
+    machines: tuple[str, ...]
+    threads: int
+    images: int
+    records: int
+    coding_seconds: int
+    libraries: tuple[str, ...]
+
+
+def _made(results: Results) -> Made:
+    records = results.records
+    versions = {pair for record in records for pair in record.fingerprint.items() if pair[0] in _LIBRARIES}
+    return Made(
+        _without_places(results.provenance.command),
+        tuple(sorted({record.provenance.commit or "unknown" for record in records})),
+        tuple(sorted({record.provenance.machine for record in records})),
+        results.provenance.threads,
+        len(results.images()),
+        len(records),
+        round(sum(record.encode_seconds + record.decode_seconds for record in records)),
+        tuple(f"{name} {version}" for name, version in sorted(versions)),
+    )
 
 
 def _without_places(command: str) -> str:

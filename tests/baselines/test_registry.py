@@ -26,7 +26,10 @@ def test_names_build_what_they_say() -> None:
     ("arguments", "message"),
     [
         (("layred",), "unknown codec 'layred'; there are layered, simulcast, single"),
-        (("single", "jpegxs"), "unknown picture codec 'jpegxs'; there are mean-scale, factorized, gc, tunable, wacnn"),
+        (
+            ("single", "jpegxs"),
+            "unknown picture codec 'jpegxs'; there are mean-scale, factorized, gc, tunable, wacnn, jpeg",
+        ),
         (("single",), "single needs `of:`"),
         (("layered", "jpeg"), "no meaning for the layered codec"),
         (("single", "jpeg", "compass-small"), "jpeg takes no weights"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.bdrate import Curve, bd_rate
-from experiments.universal_dic_check import DOMAINS, PUBLISHED, compared, main
+from experiments.universal_dic_check import DOMAINS, REFERENCE, compared, main
 from layered.errors import LayeredError
 
 # Averages over images of the results in the paper's repository: bpp and dB by increasing rate.
@@ -51,8 +51,8 @@ VVC = {
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_bd_rate_of_universal_adaptation_against_vvc_is_the_published_one(domain: str) -> None:
-    found = {name: bd_rate(Curve(*VVC[domain]), Curve(*OURS[domain]), name) for name in PUBLISHED[domain]}
-    assert found == pytest.approx(PUBLISHED[domain], abs=0.05)
+    found = {name: bd_rate(Curve(*VVC[domain]), Curve(*OURS[domain]), name) for name in REFERENCE[domain]}
+    assert found == pytest.approx(REFERENCE[domain], abs=0.05)
 
 
 def results(folder: Path) -> None:
@@ -79,10 +79,10 @@ def test_published_numbers_stand_beside_ours_with_the_difference(
     path.write_text(path.read_text().replace("0.26", "0.36"))  # so that something differs
     main([str(tmp_path)])
     lines = [[word for word in line.split() if word not in "│┃"] for line in capsys.readouterr().out.splitlines()]
-    rows = {(line[0], line[1]): list(map(float, line[2:])) for line in lines if len(line) == 5 and line[0] in PUBLISHED}
+    rows = {(line[0], line[1]): list(map(float, line[2:])) for line in lines if len(line) == 5 and line[0] in REFERENCE}
     assert len(rows) == 3 * (len(DOMAINS) + 1)
     for (domain, method), (ours, published, difference) in rows.items():
-        assert published == PUBLISHED[domain][method] and difference == pytest.approx(ours - published, abs=0.011)
+        assert published == REFERENCE[domain][method] and difference == pytest.approx(ours - published, abs=0.011)
         assert (abs(difference) > 0.05) == (domain in ("line", "average"))
 
 
