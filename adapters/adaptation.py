@@ -44,7 +44,8 @@ class AdaptationSettings(Strict):
     schedule: a name of the refinement's.  lam: the trade-off, by default that of each layer's quality.  distortion:
     `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`; each pattern of sites must
     name one in some adapted layer, and a layer where none is named has no adapter.  weights: of the layers'
-    distortions, for `layered-joint`; 1 each by default.  seed: of all that is drawn.  half: steps in bfloat16; by
+    distortions, for `layered-joint`; 1 each by default, lower ones below the top for fewer bits of the top layer's
+    picture.  seed: of all that is drawn.  half: steps in bfloat16; by
     default where the processor computes so.  compiled: the refinement's synthesis goes through torch.compile, which
     takes a minute for each layer and picture; steps are a tenth faster on a CPU.
     """
@@ -196,7 +197,7 @@ class PerImage:
                 self.reports.append(LayerReport(k, together.before[k], together.after[k], 0, 0.0))
             if k not in methods:
                 return Adapted(latents)
-            cost = self._cost(codec, k, qualities, count)
+            cost = self._cost(codec, k, qualities).weighted(self._weights(count)[k])
             tell = None if self.tell is None else partial(self.tell, k)
             found = adapt_layer(
                 layer, originals[k], context, cost, methods[k], generator, half, settings.compiled, latents, tell
@@ -215,12 +216,15 @@ class PerImage:
     ) -> Together | None:  # fmt: skip
         if not self.method.stack or self.method.first is None:
             return None
-        costs = [self._cost(codec, k, qualities, len(originals)) for k in range(len(originals))]
+        costs = [self._cost(codec, k, qualities) for k in range(len(originals))]
         return refine_stack(
-            codec, originals, qualities, costs, self.method.first, generator, guide, half, exact, self.tell
+            codec, originals, qualities, costs, self._weights(len(originals)), self.method.first, generator, guide,
+            half, exact, self.tell,
         )  # fmt: skip
 
-    def _cost(self, codec: LayeredCodec, k: int, qualities: Sequence[float], count: int) -> Cost:
+    def _cost(self, codec: LayeredCodec, k: int, qualities: Sequence[float]) -> Cost:
         lam = self.settings.lam or lambda_at(codec.layer(k).lambdas, qualities[k])
-        weight = (self.settings.weights or (1.0,) * count)[k]
-        return Cost(weight * lam, self.settings.distortion)
+        return Cost(lam, self.settings.distortion)
+
+    def _weights(self, count: int) -> tuple[float, ...]:
+        return self.settings.weights or (1.0,) * count

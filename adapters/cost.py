@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,6 +33,10 @@ class Cost:
             raise OptionError(f"no distortion is called {self.distortion!r}; use one of {', '.join(DISTORTIONS)}")
         if not 0 <= self.lam < float("inf"):
             raise OptionError(f"lambda must be 0 or more, got {self.lam}")
+
+    def weighted(self, weight: float) -> Cost:
+        """The cost where distortion counts that many times as much, 0 or more."""
+        return replace(self, lam=weight * self.lam)
 
     def of(self, bits: Tensor, picture: Tensor, original: Tensor, where: Tensor | None = None) -> Tensor:
         """bits [B], pictures [B, 3, H, W] in [0, 1] -> [B], differentiable.

@@ -42,6 +42,7 @@ def refine_stack(
     originals: Sequence[Tensor],
     qualities: Sequence[float],
     costs: Sequence[Cost],
+    weights: Sequence[float],
     schedule: Schedule,
     generator: torch.Generator,
     guide: Guide | None = None,
@@ -51,18 +52,21 @@ def refine_stack(
 ) -> Together:
     """For each layer what is to be added to the encoder's latents, for the lowest hard-rounded cost of the whole.
 
-    originals: [1, 3, H_k, W_k], base first.  costs: of each layer, of its own pixels; the whole is their sum, weighted
-    by pixels, so that all bits count alike, and a layer counts by its lambda: one of 0 leaves its picture out.  First
-    the layers are refined one after another, which is cheap, for each but the base is predicted once; then all of them
-    from there.  Sums rather than latents are found, so that while a layer moves those above it are encoded anew.
-    Between layers pictures are hard-rounded as a decoder's, and gradients pass straight through that.  exact: how the
-    file will be decoded; of the encoder's latents, those of each layer alone and those of all the ones whose file costs
-    least are returned.  tell: of a layer's number and a stage, what is told of its steps.  Raises LayeredError where
-    the cost of the encoder's latents is not finite.
+    originals: [1, 3, H_k, W_k], base first.  costs: of each layer, of its own pixels.  weights: what the distortion of
+    each layer counts, 0 or more; 0 leaves its picture out.  The whole is the sum of the weighted costs by pixels, so
+    that all bits count alike.  First the layers are refined one after another, unweighted, for what is above is
+    predicted from each picture; this is cheap, for each but the base is predicted once.  Then all of them from there.
+    Sums rather than latents are found, so that while a layer moves those above it are encoded anew. Between layers
+    pictures are hard-rounded as a decoder's, and gradients pass straight through that.  exact: how the file will be
+    decoded; of the encoder's latents, those of each layer alone and those of all the ones whose file costs least are
+    returned.  tell: of a layer's number and a stage, what is told of its steps.  Raises LayeredError where the cost of
+    the encoder's latents is not finite.
     """
-    began, walk = time.monotonic(), _Walk(codec, originals, qualities, costs, guide)
+    weighed = [cost.weighted(weight) for cost, weight in zip(costs, weights, strict=True)]
+    own = [cost if weight else replace(cost, distortion="mse") for cost, weight in zip(costs, weights, strict=True)]
+    began, walk = time.monotonic(), _Walk(codec, originals, qualities, weighed, guide)
     with frozen(codec):
-        alone = _one_by_one(codec, originals, qualities, costs, schedule, generator, guide, half, tell)
+        alone = _one_by_one(codec, originals, qualities, own, schedule, generator, guide, half, tell)
         first = [Latents(tuple(map(torch.zeros_like, by.parts))) for by in alone]
         best = Best(_joined(first), walk.cost(first, Hard(exact=False)))
         best.consider(_joined(alone), walk.cost(alone, Hard(exact=False)))

@@ -56,11 +56,11 @@ def test_the_whole_is_never_worse(name: str, weights: tuple[float, ...], exact: 
     assert whole(codec, data, weights, 0.1) <= whole(codec, plain, weights, 0.1)
 
 
-def test_the_whole_is_no_worse_than_layers_refined_one_after_another() -> None:
-    codec, weights = stack_codec(), (1.0, 1.0, 1.0)
-    costs = []
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.3, 0.3, 1.0), (0.0, 0.0, 1.0)])
+def test_the_whole_is_no_worse_than_layers_refined_one_after_another(weights: tuple[float, ...]) -> None:
+    codec, costs = stack_codec(), []
     for settings in (
-        AdaptationSettings(method="layered-joint", steps=12, last_steps=0, lam=5.0),
+        AdaptationSettings(method="layered-joint", steps=12, last_steps=0, lam=5.0, weights=weights),
         AdaptationSettings(method="refine", steps=12, lam=5.0),
         AdaptationSettings(method="refine", steps=0, lam=5.0),
     ):
@@ -87,8 +87,9 @@ def test_the_base_layer_pays_for_those_above_it() -> None:
     codec, picture = stack_codec(), smooth_picture(64, 64)
     originals = [to_tensor(resize8(picture, 32, 32)), to_tensor(picture)]
     schedule = Schedule(steps=8, lr=0.1, rounding="straight-through", trials=4)
-    costs = (Cost(0.0), Cost(1e-6))  # nothing is asked of the base layer's picture, and next to nothing of the other
-    by = refine_stack(codec, originals, (2.0, 2.0), costs, schedule, torch.Generator()).shifts[0]
+    costs = (Cost(1e-6), Cost(1e-6))  # next to nothing is asked of the pictures,
+    weights = (0.0, 1.0)  # and nothing of the base layer's
+    by = refine_stack(codec, originals, (2.0, 2.0), costs, weights, schedule, torch.Generator()).shifts[0]
     context = Context(32, 32, 2.0)
     with torch.no_grad():
         plain = codec.base.analyse(originals[0], context)
