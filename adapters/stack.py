@@ -56,7 +56,7 @@ def refine_stack(
     each layer counts, 0 or more; 0 leaves its picture out.  The whole is the sum of the weighted costs by pixels, so
     that all bits count alike.  First the layers are refined one after another, unweighted, for what is above is
     predicted from each picture; this is cheap, for each but the base is predicted once.  Then all of them from there.
-    Sums rather than latents are found, so that while a layer moves those above it are encoded anew. Between layers
+    Sums rather than latents are found, so that while a layer moves those above it are encoded anew.  Between layers
     pictures are hard-rounded as a decoder's, and gradients pass straight through that.  exact: how the file will be
     decoded; of the encoder's latents, those of each layer alone and those of all the ones whose file costs least are
     returned.  tell: of a layer's number and a stage, what is told of its steps.  Raises LayeredError where the cost of
