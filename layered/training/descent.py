@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from layered.codec import LayeredCodec
 from layered.image import Image8
+from layered.training.optimisers import build_optimiser
 from layered.training.phases import Draw, Objective
 from layered.training.recipe import Phase
 
@@ -52,7 +53,7 @@ class PlainDescent(Descent):
         self._fabric = fabric
         self._objective = Objective(codec, phase)
         self._clip = phase.clip
-        optimiser = torch.optim.Adam(self._objective.trained(), lr=phase.lr, fused=True)
+        optimiser = build_optimiser(phase.optimiser, self._objective.trained(), phase.lr)
         if state is not None:
             optimiser.load_state_dict(dict(state))
         self._objective.train()
