@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from layered.codec import LayeredCodec
 from layered.image import Image8
-from layered.training.optimisers import build_optimiser
 from layered.training.phases import Draw, Objective
 from layered.training.recipe import Phase
 
@@ -53,7 +52,7 @@ class PlainDescent(Descent):
         self._fabric = fabric
         self._objective = Objective(codec, phase)
         self._clip = phase.clip
-        optimiser = build_optimiser(phase.optimiser, self._objective.trained(), phase.lr)
+        optimiser = torch.optim.Adam(self._objective.trained(), lr=phase.lr, fused=True)
         if state is not None:
             optimiser.load_state_dict(dict(state))
         self._objective.train()

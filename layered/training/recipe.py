@@ -52,8 +52,7 @@ class Phase(Strict):
     enhancement layers are made of), `all` (the base layer with them), `adversarial` (the base layer against a
     discriminator, by the settings of that name).  patch: side of the crops at full scale.  scales: base layer's
     scale ranges first, one (low, high) a layer, relative to the patch; drawn anew for each batch.  The learning
-    rate follows `schedule`: constant, cosine to zero, or multiplied by `decay` every `decay_every` steps.  optimiser:
-    `adam`, or `soap`, see `layered.training.optimisers`; an adversarial phase has Adam.  init:
+    rate follows `schedule`: constant, cosine to zero, or multiplied by `decay` every `decay_every` steps.  init:
     initialisation of the transforms that this phase trains, by name; `base` lets the enhancement layers begin with
     the base layer's weights.  clip: largest norm of the gradient.  preserve: with label maps, what of a crop is to be
     kept, drawn anew for each: a box, a quarter of the classes, or one or the other.  frozen: beginnings of the names of
@@ -72,7 +71,6 @@ class Phase(Strict):
     schedule: Literal["constant", "cosine", "step"] = "constant"
     decay: float = Field(default=0.5, gt=0, le=1)
     decay_every: int = Field(default=1000, ge=1)
-    optimiser: Literal["adam", "soap"] = "adam"
     clip: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     init: Literal["keep", "default", "wavelet", "base"] = "keep"
     preserve: Literal["boxes", "classes", "either"] = "either"
@@ -88,12 +86,6 @@ class Phase(Strict):
         if any(b[0] < a[0] or b[1] < a[1] for a, b in pairwise(scales)):
             raise ValueError(f"ranges must not fall from the base layer up, got {scales}")
         return scales
-
-    @model_validator(mode="after")
-    def _has_adam(self) -> Phase:
-        if self.optimiser != "adam" and self.kind == "adversarial":
-            raise ValueError("optimiser: an adversarial phase has adam")
-        return self
 
     @model_validator(mode="after")
     def _packed(self) -> Phase:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 import layered
-from layered.errors import ImageError, LayeredError, OptionError, RecipeError
+from layered.errors import ImageError, LayeredError, RecipeError
 from layered.image import save_image
 from layered.training.interrupt import Deferred
 from layered.training.loop import Run, train
-from layered.training.optimisers import OPTIMISERS, build_optimiser
 from layered.training.phases import largest_crop
 from layered.training.recipe import TrainingRecipe, load_recipe
 from tests.conftest import smooth_picture, tiny_spec
@@ -49,8 +47,10 @@ class Killed(BaseException):
     """Stands for a signal that leaves no time to save anything."""
 
 
-def kill_before_step(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Step `stop`, counted from 1 over all phases, is not taken."""
+@pytest.mark.parametrize("stop", [1, 6, 11, 14])
+def test_a_run_killed_and_resumed_ends_in_the_same_bits(
+    recipe: TrainingRecipe, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
     steps = 0
     descend = Run._descend
 
@@ -62,13 +62,6 @@ def kill_before_step(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return descend(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Run, "_descend", dying)
-
-
-@pytest.mark.parametrize("stop", [1, 6, 11, 14])
-def test_a_run_killed_and_resumed_ends_in_the_same_bits(
-    recipe: TrainingRecipe, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
-) -> None:
-    kill_before_step(stop, monkeypatch)
     with pytest.raises(Killed):
         train(recipe, tmp_path)
     monkeypatch.undo()
@@ -76,29 +69,6 @@ def test_a_run_killed_and_resumed_ends_in_the_same_bits(
     expected = load_file(whole)
     assert resumed.keys() == expected.keys()
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
-
-
-@pytest.mark.parametrize("stop", [2, 12])  # before and behind the first turn of the basis
-def test_a_killed_run_of_another_optimiser_ends_in_the_same_bits(
-    recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
-) -> None:
-    phase = recipe.phases[0].model_copy(update={"steps": 14, "optimiser": "soap"})
-    soap = recipe.model_copy(update={"phases": (phase,)})
-    expected = load_file(train(soap, tmp_path / "whole"))
-    kill_before_step(stop, monkeypatch)
-    with pytest.raises(Killed):
-        train(soap, tmp_path / "killed")
-    monkeypatch.undo()
-    resumed = load_file(train(soap, tmp_path / "killed"))
-    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
-
-
-def test_an_optimiser_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
-    with pytest.raises(OptionError, match="pytorch-optimizer"):
-        build_optimiser("soap", [torch.zeros(1, requires_grad=True)], 1e-3)
-    with pytest.raises(OptionError, match="adam, soap"):
-        build_optimiser("sgd", [], 1e-3)
 
 
 @pytest.mark.parametrize("stop", [1, 5, 14])
@@ -222,9 +192,8 @@ def test_curves_hold_a_line_for_each_step(whole: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_the_rate_distortion_loss_falls(recipe: TrainingRecipe, tmp_path: Path, optimiser: str) -> None:
-    phase = recipe.phases[0].model_copy(update={"steps": 40, "init": "default", "lr": 3e-3, "optimiser": optimiser})
+def test_the_rate_distortion_loss_falls(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    phase = recipe.phases[0].model_copy(update={"steps": 40, "init": "default", "lr": 3e-3})
     train(recipe.model_copy(update={"phases": (phase,)}), tmp_path)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
@@ -241,8 +210,7 @@ def test_unknown_keys_and_values_of_recipes_are_named(tmp_path: Path) -> None:
                            ("phases.0.scales=[[.nan, 1]]", "0 < low"), ("phases.0.scales=[[0, 1]]", "0 < low"),
                            ("phases.1.scales=[[1, 1], [0.5, 1]]", "must not fall"), ("phases.0.lr=.inf", "finite"),
                            ("model.enhancement.predictor={}", "has a name"), ("name=../up", "name"),
-                           ("seed=2024-99-99", "YAML"), ("threads=1000000", "threads"),
-                           ("phases.0={name: a, kind: adversarial, steps: 1, optimiser: soap}", "has adam")]:  # fmt: skip
+                           ("seed=2024-99-99", "YAML"), ("threads=1000000", "threads")]:  # fmt: skip
         with pytest.raises(RecipeError, match=word):
             load_recipe("compass_small", [override])
     with pytest.raises(RecipeError, match="compass_small"):
