@@ -44,10 +44,10 @@ class AdaptationSettings(Strict):
     schedule: a name of the refinement's.  lam: the trade-off, by default that of each layer's quality.  distortion:
     `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`; each pattern of sites must
     name one in some adapted layer, and a layer where none is named has no adapter.  weights: of the layers'
-    distortions, for `layered-joint`; 1 each by default, lower ones below the top for fewer bits of the top layer's
-    picture.  seed: of all that is drawn.  half: steps in bfloat16; by
-    default where the processor computes so.  compiled: the refinement's synthesis goes through torch.compile, which
-    takes a minute for each layer and picture; steps are a tenth faster on a CPU.
+    distortions, base first, for `layered-joint`; 1 each by default, less for lower layers whose pictures may become
+    worse for the sake of the top layer's.  seed: of all that is drawn.  half: steps in bfloat16; by default where the
+    processor computes so.  compiled: the refinement's synthesis goes through torch.compile, which takes a minute for
+    each layer and picture; steps are a tenth faster on a CPU.
     """
 
     method: str = Field(default="universal")
@@ -143,8 +143,8 @@ class AdaptationSettings(Strict):
 class LayerReport:
     """What adaptation did to one layer: cost of its file before and after, bytes of adapter weights, seconds.
 
-    before: above what is in the file of the layers below; of a stack that is refined together, in the stack as the
-    encoder has it, and the seconds of all layers are the top layer's.
+    Distortions count as the layers' weights say.  before: above what is in the file of the layers below; of a stack
+    that is refined together, in the stack as the encoder has it, and the seconds of all layers are the top layer's.
     """
 
     layer: int

@@ -55,14 +55,15 @@ def refine_stack(
     originals: [1, 3, H_k, W_k], base first.  costs: of each layer, of its own pixels.  weights: what the distortion of
     each layer counts, 0 or more; 0 leaves its picture out.  The whole is the sum of the weighted costs by pixels, so
     that all bits count alike.  First the layers are refined one after another, unweighted, for what is above is
-    predicted from each picture; this is cheap, for each but the base is predicted once.  Then all of them from there.
-    Sums rather than latents are found, so that while a layer moves those above it are encoded anew.  Between layers
-    pictures are hard-rounded as a decoder's, and gradients pass straight through that.  exact: how the file will be
-    decoded; of the encoder's latents, those of each layer alone and those of all the ones whose file costs least are
-    returned.  tell: of a layer's number and a stage, what is told of its steps.  Raises LayeredError where the cost of
-    the encoder's latents is not finite.
+    predicted from each picture; this is cheap, for each but the base is predicted once.  Then all of them from there,
+    or from the encoder's latents where those cost less.  Sums rather than latents are found, so that while a layer
+    moves those above it are encoded anew.  Between layers pictures are hard-rounded as a decoder's, and gradients pass
+    straight through that.  exact: how the file will be decoded; of the encoder's latents, those of each layer alone and
+    those of all the ones whose file costs least are returned.  tell: of a layer's number and a stage, what is told of
+    its steps.  Raises LayeredError where the cost of the encoder's latents is not finite.
     """
     weighed = [cost.weighted(weight) for cost, weight in zip(costs, weights, strict=True)]
+    # A picture that does not count may be too small for MS-SSIM.
     own = [cost if weight else replace(cost, distortion="mse") for cost, weight in zip(costs, weights, strict=True)]
     began, walk = time.monotonic(), _Walk(codec, originals, qualities, weighed, guide)
     with frozen(codec):

@@ -122,5 +122,5 @@ def test_what_a_joint_search_gains_beside_layer_after_layer_is_what_was_measured
     assert [gain < 0 for gain in gains] == better
     less = bd_cell("adaptation_layers", codec, "layer after layer", 2).removeprefix("-")
     page = " ".join(TEXT[PAGE].split())
-    assert f"the top layer has {less}% fewer bits" in page
+    assert f"the top layer has {less}% fewer bits than layer after layer" in page
     assert f"{words} ({shown(gains[0])} to {shown(gains[-1])}%)" in page

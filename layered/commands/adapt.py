@@ -81,7 +81,7 @@ def adapt(
     ] = None,
     layers: Annotated[str, typer.Option(help="Which layers are adapted: all, or their numbers, as 0 or 1,2.")] = "all",
     layer_weights: Annotated[
-        str | None, typer.Option(help="Of the layers' distortions, for layered-joint: one number a layer.")
+        str | None, typer.Option(help="Of the layers' distortions, for layered-joint: one number a layer, base first.")
     ] = None,
     scales: Scales = None,
     quality: Qualities = None,

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from adapters.adaptation import AdaptationSettings, PerImage
 from adapters.cost import Cost
+from adapters.refine import Refined, refine
 from adapters.schedule import Schedule
 from adapters.stack import refine_stack, shifted
 from layered import stream
@@ -17,7 +19,7 @@ from layered.base.gain import lambda_at
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
 from layered.image import layer_sizes, resize8, to_tensor
-from layered.layer import Context
+from layered.layer import Context, Layer
 from layered.rounding import Hard
 from tests.adapters.codecs import base_codec, guide_for, stack_codec
 from tests.conftest import smooth_picture
@@ -68,18 +70,39 @@ def test_the_whole_is_no_worse_than_layers_refined_one_after_another(weights: tu
     assert costs[0] <= costs[1] < costs[2]
 
 
-@pytest.mark.parametrize("name", ["residual", "mei"])
-def test_each_layers_report_is_of_the_plain_file_and_of_the_one_that_is_made(name: str) -> None:
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.3, 0.0, 0.5)])
+def test_each_layer_is_first_refined_for_its_own_picture(
+    monkeypatch: pytest.MonkeyPatch, weights: tuple[float, ...]
+) -> None:
+    lambdas = []
+
+    def noting(layer: Layer, original: Tensor, context: Context, cost: Cost, *rest: Any, **more: Any) -> Refined:
+        lambdas.append(cost.lam)
+        return refine(layer, original, context, cost, *rest, **more)
+
+    monkeypatch.setattr("adapters.stack.refine", noting)
+    settings = AdaptationSettings(method="layered-joint", steps=1, last_steps=0, lam=5.0, weights=weights)
+    stack_codec().encode(PICTURE, SCALES, adaptation=PerImage(settings))
+    assert lambdas == [5.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"), [("residual", (1.0, 1.0, 1.0)), ("residual", (0.3, 0.1, 0.5)), ("mei", (1.0, 1.0, 1.0))]
+)
+def test_each_layers_report_is_of_the_plain_file_and_of_the_one_that_is_made(
+    name: str, weights: tuple[float, ...]
+) -> None:
     codec = stack_codec(name)
-    adaptation = PerImage(AdaptationSettings(method="layered-joint", steps=20, lam=5.0))
+    adaptation = PerImage(AdaptationSettings(method="layered-joint", steps=20, lam=5.0, weights=weights))
     data, plain = (codec.encode(PICTURE, SCALES, adaptation=each) for each in (adaptation, None))
     reports = adaptation.reports
     assert [report.layer for report in reports] == [0, 1, 2] and all(each.before != each.after for each in reports)
     for told, file in (("before", plain), ("after", data)):
-        for report, chunk, decoded in zip(reports, stream.parse(file).chunks, codec.decode(file), strict=True):
+        chunks, pictures = stream.parse(file).chunks, codec.decode(file)
+        for report, chunk, decoded, weight in zip(reports, chunks, pictures, weights, strict=True):
             error = np.square(resize8(PICTURE, chunk.width, chunk.height).astype(float) - decoded).mean()
             size = len(chunk.payload) + (1 if len(chunk.payload) < 128 else 2)  # with its length
-            wanted = 8 * size / decoded[..., 0].size + 5 * float(error)
+            wanted = 8 * size / decoded[..., 0].size + 5 * weight * float(error)
             assert getattr(report, told) == pytest.approx(wanted, rel=1e-5)
 
 
