@@ -1,4 +1,4 @@
-"""Bjontegaard's delta rate between two rate-distortion curves, by three interpolations.
+"""Bjontegaard's delta rate, and delta PSNR, between two rate-distortion curves, by three interpolations.
 
 Source: G. Bjontegaard, ITU-T VCEG-M33 (2001), for the cubic; VCEG-AI11 and the JVET common test conditions
 for piecewise interpolation.  What common scripts only warn of, or pass over in silence, raises here.
@@ -17,7 +17,7 @@ import numpy as np
 
 from layered.errors import LayeredError, OptionError
 
-__all__ = ["METHODS", "Curve", "CurveError", "bd_rate", "overlap"]
+__all__ = ["METHODS", "Curve", "CurveError", "bd_psnr", "bd_rate", "overlap"]
 
 
 class CurveError(LayeredError):
@@ -61,31 +61,56 @@ def bd_rate(anchor: Curve, test: Curve, method: str = "pchip") -> float:
     least 2 points) or `cubic` (least squares through all points, at least 4).  Raises CurveError where the
     curves have too few points or no quality in common, OptionError for an unknown method.
     """
-    if method not in METHODS:
-        raise OptionError(f"unknown BD-rate method {method!r}; there are {', '.join(METHODS)}")
-    integral, minimum = METHODS[method]
-    for curve in (anchor, test):
-        if len(curve.rates) < minimum:
-            raise CurveError(f"{method} needs {minimum} points, a curve has {len(curve.rates)}")
-    low, high = _common(anchor, test)
-    if high <= low:
-        raise CurveError(
-            f"the curves do not overlap: {anchor.qualities[0]:.2f} to {anchor.qualities[-1]:.2f} dB and "
-            f"{test.qualities[0]:.2f} to {test.qualities[-1]:.2f} dB"
-        )
-    areas = [integral(c.qualities, [math.log10(r) for r in c.rates], low, high) for c in (test, anchor)]
-    return float(100 * (10 ** ((areas[0] - areas[1]) / (high - low)) - 1))
+    return float(100 * (10 ** _mean_gap(_over_quality(anchor), _over_quality(test), method, "dB") - 1))
+
+
+def bd_psnr(anchor: Curve, test: Curve, method: str = "pchip") -> float:
+    """Mean difference of quality at equal rate, in dB; above 0 where `test` is better.
+
+    The mean is taken over the log rates that both curves cover.  method, and what is raised, as for `bd_rate`.
+    """
+    return _mean_gap(_over_rate(anchor), _over_rate(test), method, "log10 bpp")
 
 
 def overlap(anchor: Curve, test: Curve) -> float:
     """Share of the shorter curve's range of quality that the other covers too, in [0, 1]."""
-    low, high = _common(anchor, test)
+    low, high = _common(anchor.qualities, test.qualities)
     shorter = min(curve.qualities[-1] - curve.qualities[0] for curve in (anchor, test))
     return max(0.0, high - low) / shorter if shorter > 0 else 0.0
 
 
-def _common(a: Curve, b: Curve) -> tuple[float, float]:
-    return max(a.qualities[0], b.qualities[0]), min(a.qualities[-1], b.qualities[-1])
+_Line = tuple[Sequence[float], Sequence[float]]
+"""Increasing places, and values there."""
+
+
+def _over_quality(curve: Curve) -> _Line:
+    return curve.qualities, [math.log10(rate) for rate in curve.rates]
+
+
+def _over_rate(curve: Curve) -> _Line:
+    return [math.log10(rate) for rate in curve.rates], curve.qualities
+
+
+def _mean_gap(anchor: _Line, test: _Line, method: str, unit: str) -> float:
+    """Mean of test - anchor over the places that both have; unit: of the places."""
+    if method not in METHODS:
+        raise OptionError(f"unknown BD-rate method {method!r}; there are {', '.join(METHODS)}")
+    integral, minimum = METHODS[method]
+    for places, _ in (anchor, test):
+        if len(places) < minimum:
+            raise CurveError(f"{method} needs {minimum} points, a curve has {len(places)}")
+    low, high = _common(anchor[0], test[0])
+    if high <= low:
+        raise CurveError(
+            f"the curves do not overlap: {anchor[0][0]:.2f} to {anchor[0][-1]:.2f} {unit} and "
+            f"{test[0][0]:.2f} to {test[0][-1]:.2f} {unit}"
+        )
+    areas = [integral(*line, low, high) for line in (test, anchor)]
+    return (areas[0] - areas[1]) / (high - low)
+
+
+def _common(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    return max(a[0], b[0]), min(a[-1], b[-1])
 
 
 def _cubic(x: Sequence[float], y: Sequence[float], low: float, high: float) -> float:
@@ -111,4 +136,4 @@ def _piecewise(kind: str, x: tuple[float, ...], y: tuple[float, ...]) -> Any:
 
 Integral = Callable[[Sequence[float], Sequence[float], float, float], float]
 METHODS: dict[str, tuple[Integral, int]] = {"pchip": (_pchip, 2), "cubic": (_cubic, 4), "akima": (_akima, 2)}
-"""Integral of log10 rate over quality, and the fewest points it takes, by name."""
+"""Integral of values over places, as log10 rate over quality, and the fewest points it takes, by name."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from experiments.bdrate import METHODS, Curve, bd_rate
+from experiments.bdrate import METHODS, Curve, CurveError, bd_psnr, bd_rate
 from experiments.page.items import FILE, read_items
 
 ROOT = Path(__file__).parents[1]
@@ -32,19 +30,31 @@ def rows(first_cells: str, path: Path = PAGE) -> list[list[str]]:
     return table
 
 
-def measured(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
-    """The BD-rate as a table shows it."""
-    rate = measured_rate(recipe, codec, anchor, layer, scales)
+def shown(rate: float) -> str:
+    """A BD-rate as tables show it."""
     return f"{rate:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
 
 
+def measured(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
+    """The BD-rate as a table shows it, a dash where the curves have too little in common."""
+    found = bd_cell(recipe, codec, anchor, layer, scales)
+    return shown(float(found)) if found else "-"
+
+
 def measured_rate(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> float:
+    return float(bd_cell(recipe, codec, anchor, layer, scales))
+
+
+def bd_cell(
+    recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None, rule: str = "curve of averages"
+) -> str:
+    """The BD-rate in the run's table, empty where there is none."""
     with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            same = (row["codec"], row["anchor"], row["layer"]) == (codec, anchor, str(layer))
-            if same and row["rule"] == "curve of averages" and scales in (None, row["scales"]):
+            same = (row["codec"], row["anchor"], row["layer"], row["rule"]) == (codec, anchor, str(layer), rule)
+            if same and scales in (None, row["scales"]):
                 assert row["method"] in METHODS
-                return float(row["bd_rate_percent"])
+                return row["bd_rate_percent"]
     raise AssertionError(f"{recipe} has no {codec} against {anchor}")
 
 
@@ -65,17 +75,14 @@ def each_image(recipe: str, codec: str, anchor: str, layer: int) -> dict[str, fl
 
 
 def more_db(recipe: str, codec: str, anchor: str, layer: int) -> float | None:
-    """Mean difference of PSNR in dB at equal rates, over their logs, of curves of averages; None of no common rate."""
+    """Mean difference of PSNR in dB at equal rates, of curves of averages; None of no common rate."""
     points = points_of(recipe).items()
 
-    def found(name: str) -> list[tuple[float, float]]:
+    def curve(name: str) -> Curve:
         chosen = [point for (of, _, k), point in points if (of, k) == (name, layer)]
-        return sorted((math.log(float(point["bpp"])), float(point["psnr"])) for point in chosen)
+        return Curve(*(tuple(float(point[column]) for point in chosen) for column in ("bpp", "psnr")))
 
-    ours, theirs = found(codec), found(anchor)
-    low, high = max(ours[0][0], theirs[0][0]), min(ours[-1][0], theirs[-1][0])
-    if low >= high:
+    try:
+        return bd_psnr(curve(anchor), curve(codec))
+    except CurveError:
         return None
-    rates = np.linspace(low, high, 101)
-    there, here = (np.interp(rates, *np.array(curve).T) for curve in (theirs, ours))
-    return float(np.mean(here - there))

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from statistics import mean
 
 import pytest
 
 from experiments.page.items import FILE, read_items
-from tests.page_tables import PAGE, README, RESULTS, TEXT, each_image, measured, more_db, points_of, rows
-
-
-def shown(rate: float) -> str:
-    """A BD-rate as tables show it."""
-    return f"{rate:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+from tests.page_tables import (
+    PAGE,
+    README,
+    RESULTS,
+    TEXT,
+    bd_cell,
+    each_image,
+    measured,
+    more_db,
+    points_of,
+    rows,
+    shown,
+)
 
 
 def mean_of_images(recipe: str, codec: str, anchor: str, layer: int) -> str:
-    with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            where = (row["codec"], row["anchor"], row["layer"], row["rule"])
-            if where == (codec, anchor, str(layer), "mean of images"):
-                return shown(float(row["bd_rate_percent"]))
-    raise AssertionError(f"{recipe} has no {codec} against {anchor}")
+    return shown(float(bd_cell(recipe, codec, anchor, layer, rule="mean of images")))
 
 
 def seconds(recipe: str, codec: str, layer: int = 0) -> float:
@@ -59,33 +60,23 @@ def test_what_refinement_gains_on_kodak_is_what_was_measured() -> None:
 DOMAINS = ("vector", "comic", "line")
 
 
-def bd_cell(recipe: str, codec: str, anchor: str, layer: int = 0) -> str:
-    """The BD-rate as tables show it, or a dash where the curves have too little in common."""
-    with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            where = (row["codec"], row["anchor"], row["layer"], row["rule"])
-            if where == (codec, anchor, str(layer), "curve of averages"):
-                return shown(float(row["bd_rate_percent"])) if row["bd_rate_percent"] else "-"
-    raise AssertionError(f"{recipe} has no {codec} against {anchor}")
-
-
 @pytest.mark.parametrize("row", rows("| method | vector |"), ids=lambda row: row[0])
 def test_the_table_of_domains_is_what_was_measured(row: list[str]) -> None:
     method, *cells = row
     gains = [more_db(f"universal_{domain}", method, "plain", 0) for domain in DOMAINS]
-    rates = [bd_cell(f"universal_{domain}", method, "plain") for domain in DOMAINS]
+    rates = [measured(f"universal_{domain}", method, "plain", 0) for domain in DOMAINS]
     assert cells == [*rates, *("-" if gain is None else f"{gain:+.2f}" for gain in gains)]
 
 
 def test_what_adapters_bring_beside_refined_latents_is_what_was_measured() -> None:
-    less = [bd_cell(f"universal_{domain}", "universal", "refine").removeprefix("-") for domain in DOMAINS]
+    less = [measured(f"universal_{domain}", "universal", "refine", 0).removeprefix("-") for domain in DOMAINS]
     told = "`universal` needs {}% fewer bits than `refine` on vector graphics, {}% on comics and {}% on line drawings"
     assert told.format(*less) in TEXT[PAGE]
-    large = [bd_cell("universal_vector_large", *pair) for pair in (("universal", "plain"), ("refine", "plain"))]
-    fewer = bd_cell("universal_vector_large", "universal", "refine").removeprefix("-")
+    large = [measured("universal_vector_large", *pair, 0) for pair in (("universal", "plain"), ("refine", "plain"))]
+    fewer = measured("universal_vector_large", "universal", "refine", 0).removeprefix("-")
     told = f"it needs {fewer}% fewer: {large[0]}% against no adaptation, where `refine` has {large[1]}%"
     assert told in TEXT[PAGE]
-    comics = bd_cell("universal_comic_large", "universal", "refine").removeprefix("-")
+    comics = measured("universal_comic_large", "universal", "refine", 0).removeprefix("-")
     assert f"of the comics {comics}%, so adapters hardly pay there" in TEXT[PAGE]
     assert f"has {large[0]}% with adapters and {large[1]}% without" in TEXT[README]
 
@@ -107,7 +98,7 @@ def test_what_the_methods_of_others_send_is_what_was_measured() -> None:
 @pytest.mark.parametrize("row", rows("| adapted | BL |"), ids=lambda row: row[0])
 def test_the_table_of_adapted_stacks_is_what_was_measured(row: list[str]) -> None:
     codec, *cells = row
-    found = [bd_cell("adaptation_layers", codec, "GC plain" if codec[:2] == "GC" else "plain", k) for k in range(3)]
+    found = [measured("adaptation_layers", codec, "GC plain" if codec[:2] == "GC" else "plain", k) for k in range(3)]
     assert cells == [*found, f"{seconds('adaptation_layers', codec):.0f}"]
 
 
@@ -120,7 +111,6 @@ def test_what_a_joint_search_gains_beside_layer_after_layer_is_what_was_measured
 ) -> None:
     gains = sorted(each_image("adaptation_layers", codec, "layer after layer", 2).values())
     assert [gain < 0 for gain in gains] == better
-    less = bd_cell("adaptation_layers", codec, "layer after layer", 2).removeprefix("-")
-    page = " ".join(TEXT[PAGE].split())
-    assert f"the top layer has {less}% fewer bits than layer after layer" in page
-    assert f"{words} ({shown(gains[0])} to {shown(gains[-1])}%)" in page
+    less = measured("adaptation_layers", codec, "layer after layer", 2).removeprefix("-")
+    assert f"the top layer has {less}% fewer bits than layer after layer" in TEXT[PAGE]
+    assert f"{words} ({shown(gains[0])} to {shown(gains[-1])}%)" in TEXT[PAGE]

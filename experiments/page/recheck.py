@@ -20,6 +20,7 @@ from layered.errors import LayeredError, RecipeError
 
 __all__ = ["Verdict", "recheck", "sampled"]
 
+
 @dataclass(frozen=True)
 class Verdict:
     """What came of one item.  told: what differs, or why nothing could be measured."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.bdrate import METHODS, Curve, CurveError, bd_rate, overlap
+from experiments.bdrate import METHODS, Curve, CurveError, bd_psnr, bd_rate, overlap
 from experiments.published import published_curves
 from layered.errors import OptionError
 
@@ -43,6 +43,11 @@ def test_the_package_bjontegaard_agrees(method: str) -> None:
                 require_matching_points=False, min_overlap=0,
             )  # fmt: skip
             assert bd_rate(a, t, method) == pytest.approx(other, abs=1e-6)
+            other = bjontegaard.bd_psnr(
+                a.rates, a.qualities, t.rates, t.qualities, method,
+                require_matching_points=False, min_overlap=0,
+            )  # fmt: skip
+            assert bd_psnr(a, t, method) == pytest.approx(other, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -51,6 +56,19 @@ def test_a_constant_factor_of_rate_is_the_bd_rate(method: str, factor: float) ->
     anchor = Curve(RATES, QUALITIES)
     test = Curve(tuple(factor * rate for rate in RATES), QUALITIES)
     assert bd_rate(anchor, test, method) == pytest.approx(100 * (factor - 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(more=st.floats(-5, 5))
+def test_a_constant_difference_of_quality_is_the_bd_psnr(method: str, more: float) -> None:
+    anchor = Curve(RATES, QUALITIES)
+    test = Curve(RATES, tuple(quality + more for quality in QUALITIES))
+    assert bd_psnr(anchor, test, method) == pytest.approx(more, abs=1e-6)
+
+
+def test_curves_of_no_common_rate_have_no_bd_psnr() -> None:
+    with pytest.raises(CurveError, match=r"do not overlap: -1\.00 to 0\.04 log10 bpp and 1\.00 to 2\.04 log10 bpp"):
+        bd_psnr(Curve(RATES, QUALITIES), Curve(tuple(100 * rate for rate in RATES), QUALITIES))
 
 
 @pytest.mark.parametrize("method", METHODS)
