@@ -17,7 +17,12 @@ __all__ = ["command_line", "commit", "machine"]
 def command_line() -> str:
     """The command line as a user would type it, without the place of the program."""
     program = Path(sys.argv[0])
-    return shlex.join([program.parent.name if program.name == "__main__.py" else program.name, *sys.argv[1:]])
+    started = [program.name]
+    if program.name == "__main__.py":
+        package = program.parent
+        inner = package.parent.name == "experiments"  # these have no command of their own
+        started = ["python", "-m", f"experiments.{package.name}"] if inner else [package.name]
+    return shlex.join([*started, *sys.argv[1:]])
 
 
 def commit() -> str | None:
