@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from experiments.bdrate import Curve, bd_rate
+from experiments.page.index import Published, published
 from experiments.published import published_curves, published_rates
 from experiments.recipe import load_recipe
 from experiments.words import ladder_label
@@ -273,3 +274,9 @@ def test_commits_and_records_of_a_run_are_those_it_was_published_with(path: Path
     table = rows("| recipe | commit | time |")
     line = " ".join(next(row for row in table if row[0] == f"`{path.parent.name}`"))
     assert all(commit[:7] in line for commit in made["commits"]) and f"{made['records']:,} records" in line
+
+
+@pytest.mark.parametrize("run", published(), ids=lambda run: run.name)
+def test_every_recipe_of_the_page_has_a_figure_there(run: Published) -> None:
+    shown = re.findall(r"\]\((\w+)/figure\.svg\)", TEXT[PAGE])
+    assert run.name in shown or any(other.recipe == run.recipe for other in published() if other.name in shown)

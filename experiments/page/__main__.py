@@ -3,6 +3,7 @@
     python -m experiments.page run [NAME ...]      every run, or those named: measure, resume, report, publish
     python -m experiments.page check [NAME ...]    measure some items of each again and compare
     python -m experiments.page take OUT/NAME ...   publish runs that `layered bench` has finished
+    python -m experiments.page draw [NAME ...]     draw the figures again from the tables that are there
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from experiments.harness import run as measure_all
+from experiments.page.figure import draw
 from experiments.page.index import RESULTS, chosen
 from experiments.page.items import FILE
 from experiments.page.recheck import Verdict, recheck, sampled
@@ -45,12 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument("--adapted", action="store_true", help="those too that take minutes of per-image adaptation")
     taken = commands.add_parser("take")
     taken.add_argument("runs", nargs="+", type=Path, metavar="OUT/NAME")
+    drawn = commands.add_parser("draw")
+    drawn.add_argument("names", nargs="*", metavar="NAME")
     given = parser.parse_args(arguments)
     try:
         if given.command == "run":
             return _run(given.names, given.out, given.workers, given.folder)
         if given.command == "check":
             return _check(given.names, given.items, given.seed, given.adapted, given.folder)
+        if given.command == "draw":
+            for run in chosen(given.names, given.folder):
+                print(draw(run.load(), given.folder / run.name))
+            return 0
         for folder in given.runs:
             print(take(load_results(find_run(folder)), given.folder))
         return 0

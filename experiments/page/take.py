@@ -1,4 +1,4 @@
-"""A run's tables, as the results page keeps them."""
+"""A run's tables and figure, as the results page keeps them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from experiments.export import write_csv
+from experiments.page.figure import draw
 from experiments.page.items import FILE, write_items
 from experiments.runs import Results
 from layered.errors import RecipeError
@@ -27,7 +28,8 @@ _LIBRARIES = frozenset({"torch", "compressai", "pillow", "numpy"})
 def take(results: Results, folder: Path) -> Path:
     """Copy a finished run's tables into a folder of its name below `folder`, numbers with nine digits, and return it.
 
-    Beside them are every item's bytes and PSNR, and by what the run was made: command, commits, machine and libraries.
+    Beside them are a figure of them, every item's bytes and PSNR, and by what the run was made: command, commits,
+    machine and libraries.
     Raises RecipeError for a run with failures, or without its tables.
     """
     name = results.recipe.name
@@ -41,6 +43,7 @@ def take(results: Results, folder: Path) -> Path:
     for table in tables:
         header, *rows = csv.reader(io.StringIO((results.folder / table).read_text(encoding="utf-8")))
         write_csv(target / table, header, [[_short(cell) for cell in row] for row in rows])
+    draw(results.recipe, target)
     write_items(results.records, target / FILE)
     write_bytes_atomic(target / MADE, (json.dumps(asdict(_made(results)), indent=1) + "\n").encode())
     return target

@@ -55,7 +55,9 @@ def changed(page: Path, word: bytes, other: bytes) -> None:
 
 
 def test_a_published_run_holds_its_tables_its_items_and_how_it_was_made(page: Path) -> None:
-    assert {path.name for path in (page / "tiny").iterdir()} == {"points.csv", "bd_rate.csv", FILE, "made.json"}
+    assert {path.name for path in (page / "tiny").iterdir()} == {
+        "points.csv", "bd_rate.csv", "figure.svg", FILE, "made.json"
+    }  # fmt: skip
     made = json.loads((page / "tiny" / "made.json").read_text())
     assert (made["images"], made["records"]) == (2, 16) and made["machines"] and made["commits"]
     items = read_items(page / "tiny" / FILE)
