@@ -233,36 +233,6 @@ class LayeredCodec(nn.Module):
         context = Context(height, width, lower=to_tensor(top, self.device), exact=exact)
         return to_image8(self.uppers[0].predict(context))
 
-    def encode_to_bytes(
-        self,
-        image: Image8,
-        scales: Sequence[float],
-        target_bytes: int,
-        exact: bool = False,
-        verify: bool = True,
-        trials: int = 7,
-        guide: Guide | None = None,
-    ) -> bytes:
-        """The best stream of at most `target_bytes`, by bisection on one quality for all layers.
-
-        Raises OptionError when even the lowest quality needs more.
-        """
-        low, high = self.quality_range
-        best = self.encode(image, scales, low, exact, verify=False, guide=guide)
-        if len(best) > target_bytes:
-            raise OptionError(f"the lowest quality already needs {len(best)} bytes, {target_bytes} are allowed")
-        quality = low
-        for trial in range(trials):
-            middle = high if trial == 0 else (low + high) / 2
-            data = self.encode(image, scales, middle, exact, verify=False, guide=guide)
-            if len(data) <= target_bytes:
-                best, low, quality = data, middle, middle
-                if middle == high:
-                    break
-            else:
-                high = middle
-        return self.encode(image, scales, quality, exact, verify=True, guide=guide) if verify else best
-
     def qualities(self, quality: float | Sequence[float] | None, layers: int) -> tuple[float, ...]:
         """The quality of each layer, as the stream stores it, for what `encode` may be given.  Raises OptionError."""
         low, high = self.quality_range

@@ -82,7 +82,9 @@ def encode(
         if budget is None:
             data = codec.encode(image, scales, chosen, exact=exact, verify=not no_verify, guide=guide)
         else:
-            data = codec.encode_to_bytes(image, scales, budget, exact=exact, verify=not no_verify, guide=guide)
+            from layered.budget import encode_to_bytes  # it brings torch, as the codec has by now
+
+            data = encode_to_bytes(codec, image, scales, budget, exact=exact, verify=not no_verify, guide=guide)
         write_output(job.target, data)
         return f"{job.name} -> {job.target}: {len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
 

@@ -165,16 +165,6 @@ def test_a_huge_size_on_a_tiny_payload_is_refused_before_memory_is_taken(tiny_co
         tiny_codec.decode(stream.pack(header, [chunk]))
 
 
-def test_the_byte_target_is_met_and_used(tiny_codec: LayeredCodec) -> None:
-    image = smooth_picture(96, 96)
-    low, high = (len(tiny_codec.encode(image, (0.5, 1.0), q)) for q in tiny_codec.quality_range)
-    target = (low + high) // 2
-    data = tiny_codec.encode_to_bytes(image, (0.5, 1.0), target)
-    assert 0.9 * target < len(data) <= target
-    with pytest.raises(OptionError, match="lowest quality"):
-        tiny_codec.encode_to_bytes(image, (0.5, 1.0), 20)
-
-
 def test_garbage_for_adapter_weights_is_told(tiny_codec: LayeredCodec) -> None:
     parsed = stream.parse(tiny_codec.encode(smooth_picture(16, 16), (1.0,), 1.0))
     chunk = dataclasses.replace(parsed.chunks[0], adapter=b"weights")

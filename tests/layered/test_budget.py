@@ -1,0 +1,30 @@
+"""Encoding towards a size keeps to it, and uses it."""
+
+from __future__ import annotations
+
+import pytest
+
+from layered.budget import encode_to_bytes
+from layered.codec import LayeredCodec
+from layered.errors import OptionError
+from tests.conftest import smooth_picture
+
+
+def test_the_byte_target_is_met_and_used(tiny_codec: LayeredCodec) -> None:
+    image = smooth_picture(96, 96)
+    low, high = (len(tiny_codec.encode(image, (0.5, 1.0), q)) for q in tiny_codec.quality_range)
+    target = (low + high) // 2
+    data = encode_to_bytes(tiny_codec, image, (0.5, 1.0), target)
+    assert 0.9 * target < len(data) <= target
+
+
+def test_a_target_beyond_the_highest_quality_gives_the_highest(tiny_codec: LayeredCodec) -> None:
+    image = smooth_picture(32, 32)
+    best = tiny_codec.encode(image, (0.5, 1.0), tiny_codec.quality_range[1])
+    assert encode_to_bytes(tiny_codec, image, (0.5, 1.0), len(best)) == best
+    assert encode_to_bytes(tiny_codec, image, (0.5, 1.0), 10**9, verify=False) == best
+
+
+def test_a_target_below_the_lowest_quality_is_refused(tiny_codec: LayeredCodec) -> None:
+    with pytest.raises(OptionError, match="lowest quality already needs"):
+        encode_to_bytes(tiny_codec, smooth_picture(32, 32), (0.5, 1.0), 20)
