@@ -152,16 +152,22 @@ def pad_to_stride(image: Tensor, stride: int = STRIDE) -> Tensor:
 
 
 def rebuild_tables(module: nn.Module, only_missing: bool = False) -> None:
-    """Solve the bottlenecks' quantiles by bisection and build all integer tables under `module`.
+    """Solve the bottlenecks' outer quantiles by bisection and build all integer tables under `module`.
 
-    The quantiles get no gradient from the rate; solving them replaces the auxiliary optimiser.
+    The quantiles get no gradient from the rate; solving them replaces the auxiliary optimiser.  Medians stay: they are
+    the offsets of rounding that training saw, and where straight-through rounding hides what is within a step, density
+    and offset of a channel come apart without harm, until one is moved.
     only_missing: leave entropy models that have tables as they are.
     """
     for part in module.modules():
         if isinstance(part, EntropyModel) and only_missing and part._quantized_cdf.numel():
             continue
         if isinstance(part, EntropyBottleneck):
-            part.update(force=True, update_quantiles=True)
+            with torch.no_grad():
+                medians = part.quantiles[:, :, 1].clone()
+                part._update_quantiles()
+                part.quantiles[:, :, 1] = medians
+            part.update(force=True)
         elif isinstance(part, GaussianConditional):
             part.update_scale_table(get_scale_table().tolist(), force=True)
         elif isinstance(part, SymbolModel) and not (only_missing and part.has_tables()):

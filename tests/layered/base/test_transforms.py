@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from layered.base.transforms import SteadyDeconvolution
-from layered.layer import in_double, in_order
+from layered.base.transforms import SteadyDeconvolution, rebuild_tables
+from layered.image import to_tensor
+from layered.layer import Context, in_double, in_order
+from layered.rounding import Hard
+from tests.conftest import make_codec, smooth_picture, tiny_spec
 
 SIZES = [
     (96, 64, 7, 10), (96, 64, 13, 20), (64, 64, 52, 78), (64, 64, 44, 64), (64, 3, 40, 56), (5, 7, 1, 1), (5, 7, 3, 1),
@@ -62,3 +66,20 @@ def test_doubled_modules_do_not_see_the_order_of_their_inputs_in_memory(size: tu
     last = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     assert torch.equal(in_double(module, x), in_double(module, last))
     assert in_order(last).stride() == torch.empty(size).stride()
+
+
+def test_new_tables_leave_what_is_coded_as_training_had_it() -> None:
+    codec = make_codec(tiny_spec())
+    bottleneck: Any = codec.base.entropy_bottleneck
+    drifted = torch.linspace(-0.45, 0.45, bottleneck.channels)
+    with torch.no_grad():
+        bottleneck.quantiles[:, 0, 1] = drifted  # densities are centred elsewhere
+    context = Context(64, 64, 2.0)
+    latents = codec.base.analyse(to_tensor(smooth_picture(64, 64)), context)
+    before = codec.base.code(latents, context, Hard())
+    rebuild_tables(codec)
+    after = codec.base.code(latents, context, Hard())
+    assert torch.equal(bottleneck.quantiles[:, 0, 1], drifted) and torch.equal(before.bits, after.bits)
+    found = codec.base.read(codec.base.write(after.latents, context), context)
+    for part, was, read in zip(after.latents.parts, before.latents.parts, found.parts, strict=True):
+        assert torch.equal(part, was) and torch.equal(part, read)
