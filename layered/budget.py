@@ -34,7 +34,11 @@ def encode_to_bytes(
     low, high = codec.quality_range
     best = encode(low)
     if len(best) > target_bytes:
-        raise OptionError(f"the lowest quality already needs {len(best)} bytes, {target_bytes} are allowed")
+        bpp = 8 * len(best) / (image.shape[0] * image.shape[1])
+        raise OptionError(
+            f"the lowest quality already needs {len(best)} bytes ({bpp:.3f} bits per pixel), {target_bytes} are "
+            "allowed; fewer layers need fewer, as do other weights"
+        )
     quality = low
     for trial in range(trials):
         middle = high if trial == 0 else (low + high) / 2

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from layered.errors import OptionError, RecipeError
 
-__all__ = ["Strict", "bundled", "check", "faults", "hint", "read"]
+__all__ = ["Strict", "bundled", "check", "faults", "hint", "introduction", "read"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -68,6 +70,13 @@ def bundled(package: str) -> tuple[str, ...]:
     """Names of the recipes that come in the folder `recipes` of a package."""
     folder = resources.files(package) / "recipes"
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def introduction(name: str, package: str) -> str:
+    """The first sentence of the comment that a bundled recipe begins with."""
+    lines = (resources.files(package) / "recipes" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    words = " ".join(line[1:].strip() for line in takewhile(lambda line: line.startswith("#"), lines))
+    return re.split(r"(?<=\.) +(?=[A-Z])", words)[0]
 
 
 def read(source: str | Path, package: str) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _check(given.names, given.items, given.seed, given.adapted, given.folder)
         if given.command == "draw":
             for run in chosen(given.names, given.folder):
+                if not given.names and not (given.folder / run.name).is_dir():
+                    continue  # not measured yet
                 print(draw(run.load(), given.folder / run.name))
             return 0
         for folder in given.runs:

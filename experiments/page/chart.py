@@ -75,7 +75,7 @@ def chart(title: str, beside: str, panels: Sequence[Panel]) -> str:
         parts += [*_panel(panel, width, deep), "</g>"]
     for number, line in enumerate(entries):
         x, y = _GAP + number % columns * wide, _TOP + _HEIGHT + deep + _ROW * (number // columns)
-        parts.append(_polyline([(x, y), (x + 22, y)], line))
+        parts.append(_polyline([(x, y), (x + 22, y)] if len(line.points) > 1 else [(x + 11, y)], line))
         parts.append(f'<text x="{x + 27}" y="{y + 3}">{escape(line.label)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 

@@ -6,6 +6,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from baselines.learned import LEARNED
+from experiments.method import CodecSpec
 from experiments.page.chart import Line, Panel, chart
 from experiments.plots import colours
 from experiments.recipe import Recipe
@@ -51,7 +53,7 @@ def _rows(path: Path) -> list[Row]:
 
 def _curves(recipe: Recipe, points: Sequence[Row]) -> str:
     panels = []
-    learned = {spec.name for spec in recipe.codecs if spec.weights}
+    learned = {spec.name for spec in recipe.codecs if _is_learned(spec) and not spec.adaptation}
     for layer, scale in enumerate(recipe.scales[0]):
         lines = []
         for spec, colour in zip(recipe.codecs, colours(recipe.codecs), strict=True):
@@ -65,8 +67,12 @@ def _curves(recipe: Recipe, points: Sequence[Row]) -> str:
     return chart(title, "RGB PSNR (dB)", panels)
 
 
+def _is_learned(spec: CodecSpec) -> bool:
+    return spec.weights is not None or spec.codec == "layered" or spec.of in LEARNED
+
+
 def _window(rows: Sequence[Row]) -> tuple[float, float] | None:
-    """The rates of learned codecs with some room, where there are any: everyday codecs go far beyond."""
+    """The rates of learned codecs, unadapted, with some room, where there are any: others may go far beyond."""
     rates = [float(row["bpp"]) for row in rows]
     return (0.6 * min(rates), 1.5 * max(rates)) if rates else None
 
@@ -78,11 +84,11 @@ def _rates(recipe: Recipe, ladders: Sequence[str], rates: Sequence[Row]) -> str:
         for row in rates
         if row["codec"] == ours and row["rule"] == "curve of averages" and _is_top(row) and row["bd_rate_percent"]
     }
-    lines = []
-    for spec, colour in zip(recipe.codecs, colours(recipe.codecs), strict=True):
+    lines: list[Line] = []
+    for spec in recipe.codecs:
         rated = tuple((k, known[spec.name, label]) for k, label in enumerate(ladders) if (spec.name, label) in known)
         if rated and spec.name != ours:
-            lines.append(Line(f"against {spec.name}", rated, colour, _DASHES.get(spec.codec, "dashed")))
+            lines.append(Line(f"against {spec.name}", rated, len(lines), _DASHES.get(spec.codec, "dashed")))
     panel = Panel("", "scales of the layers", tuple(lines), tuple(ladders))
     return chart(f"{recipe.name}: the top layer of {ours}, below 0 means fewer bits", "BD-rate (%)", [panel])
 

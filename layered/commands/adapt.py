@@ -158,7 +158,8 @@ def _numbered(text: str) -> str | tuple[int, ...]:
         return text
     parts = text.split(",")
     if not all(part.isascii() and part.isdecimal() and len(part) <= 3 for part in parts):
-        raise OptionError(f"--layers: {reprlib.repr(text)} is neither all nor numbers of layers, 0 being the base")
+        raise OptionError(f"--layers: {reprlib.repr(text)} is neither all nor numbers of layers, 0 being the base; "
+                          "their scales are --scales")
     found = tuple(int(part) for part in parts)
     if twice := [number for number in found if found.count(number) > 1]:
         raise OptionError(f"--layers: {twice[0]} is given twice")
@@ -212,7 +213,5 @@ def _origin(image: Image8, guide: Guide | None, codec: LayeredCodec, how: dict[s
 
 def _reported(report: LayerReport) -> str:
     gain = 100 * (report.after / report.before - 1)
-    return (
-        f"  layer {report.layer}: cost {report.before:.4f} -> {report.after:.4f} ({gain:+.1f}%), "
-        f"adapter {report.adapter_bytes} bytes"
-    )
+    sent = f"adapter {report.adapter_bytes} bytes" if report.adapter_bytes else "no adapter"
+    return f"  layer {report.layer}: cost {report.before:.4f} -> {report.after:.4f} ({gain:+.1f}%), {sent}"

@@ -144,6 +144,7 @@ class Run:
                     self._save(index, done, descent.state())
                     saved = time.monotonic()
                 if stop:
+                    progress.console.print(f"stopped after step {done} of {phase.name}; the same command goes on there")
                     self.fabric.barrier()  # a launcher kills all processes once it sees one of them end
                     interrupt.deliver(stop)
         for module in descent.trained_modules():

@@ -32,6 +32,8 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         data = unpacked(path.read_bytes())
         tensors = load(data)
+    except FileNotFoundError:
+        raise OptionError(f"{path}: no such file") from None
     except (SafetensorError, OSError, lzma.LZMAError) as error:
         raise OptionError(f"{path}: not a weights file ({error})") from None
     # safetensors gives metadata of files alone; a header that it accepts is a length and JSON.

@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from layered.codec import LayeredCodec
 from layered.commands.failures import explain
 from layered.errors import CorruptStream
 from layered.image import load_image, resize8, save_image
+from layered.recipes import bundled
 from layered.weights.store import save_codec
 from tests.conftest import smooth_picture
 
@@ -499,3 +501,10 @@ def test_no_bundled_weights_are_said_to_be_none(
     monkeypatch.setattr("layered.weights.catalogue", lambda: ())
     assert run(["weights"]) == 0
     assert "no weights are bundled" in capsys.readouterr().err
+
+
+def test_training_recipes_are_named_each_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert tuple(lines[::2]) == bundled("layered.training")
+    assert all(re.fullmatch(r"    [A-Z].{15,}\.", line) for line in lines[1::2])

@@ -73,7 +73,12 @@ def test_a_run_killed_and_resumed_ends_in_the_same_bits(
 
 @pytest.mark.parametrize("stop", [1, 5, 14])
 def test_a_run_interrupted_by_a_signal_saves_whole_steps_and_resumes_exactly(
-    recipe: TrainingRecipe, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+    recipe: TrainingRecipe,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stop: int,
 ) -> None:
     steps = 0
     descend = Run._descend
@@ -90,6 +95,7 @@ def test_a_run_interrupted_by_a_signal_saves_whole_steps_and_resumes_exactly(
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path)
     monkeypatch.undo()
+    assert "the same command goes on there" in " ".join(capsys.readouterr().err.split())
     resumed, expected = load_file(train(recipe, tmp_path)), load_file(whole)
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
     assert (tmp_path / "curves.jsonl").read_text().count("\n") == 16
