@@ -1,4 +1,4 @@
-"""Links of the README and of its page of results lead somewhere."""
+"""Links of the READMEs and of the page of results lead somewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README, PAGE = ROOT / "README.md", ROOT / "experiments" / "results" / "README.md"
-each_page = pytest.mark.parametrize("path", (README, PAGE), ids=("README", "results"))
+PAGES = (README, PAGE, *(ROOT / folder / "README.md" for folder in (
+    "adapters", "baselines", "experiments", "layered/training")))  # fmt: skip
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
 
 
 def prose(path: Path) -> list[str]:
@@ -28,7 +30,7 @@ def anchors(path: Path) -> list[str]:
 def test_every_link_leads_to_a_file_and_a_heading_of_it(path: Path) -> None:
     links = re.findall(r"\]\(([^)\s]*)\)", "\n".join(prose(path)))
     relative = [link for link in links if "://" not in link]
-    assert len(relative) > 10
+    assert relative
     for link in relative:
         name, _, anchor = link.partition("#")
         target = (path.parent / name).resolve() if name else path
@@ -38,7 +40,7 @@ def test_every_link_leads_to_a_file_and_a_heading_of_it(path: Path) -> None:
 
 @each_page
 def test_headings_are_told_apart_in_links(path: Path) -> None:
-    assert len(set(anchors(path))) == len(anchors(path)) > 10
+    assert len(set(anchors(path))) == len(anchors(path)) > 1
 
 
 def test_the_contents_of_the_results_name_every_section() -> None:

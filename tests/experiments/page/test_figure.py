@@ -74,7 +74,8 @@ def test_what_cannot_be_seen_is_not_in_the_legend() -> None:
 
 
 def test_a_codec_of_one_point_is_a_dot() -> None:
-    assert len(list(drawn(Line("one", ((3, 4),), 0)).iter(f"{SVG}circle"))) == 1
+    panel = next(iter(drawn(Line("one", ((3, 4),), 0)).iter(f"{SVG}g")))
+    assert len(list(panel.iter(f"{SVG}circle"))) == 1
 
 
 def test_a_panel_without_points_is_refused() -> None:
