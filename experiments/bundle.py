@@ -2,7 +2,8 @@
 
     python -m experiments.bundle NAME --run DIR [--run DIR ...] --results DIR --codec "single mean-scale" ...
 
-The last run's weights are taken; all runs' budgets are listed.  With --card-only the weights stay as they are.
+The last run's weights are taken; all runs' budgets are listed.  With --card-only the weights stay as they are.  Where
+weights of that name are bundled already, new ones must reach more by the same recipe, or nothing is written.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 
+from experiments.bdrate import Curve, CurveError, bd_rate
 from experiments.tables import Tables
 from layered.errors import OptionError
 from layered.files import write_bytes_atomic
 from layered.weights import store
 from layered.weights.card import Card
 
-__all__ = ["budget", "main", "measured"]
+__all__ = ["budget", "gains", "main", "measured"]
 
 
 def budget(runs: Sequence[Path]) -> dict[str, Any]:
@@ -70,6 +73,40 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def gains(before: dict[str, Any], after: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """BD-rate in percent of what is measured `after` against `before`, of each codec and layer that both have.
+
+    Layers without a common PSNR are left out.  Raises OptionError for measurements by different recipes or images.
+    """
+    for key in ("recipe", "images"):
+        if before[key] != after[key]:
+            raise OptionError(f"{key}: the bundled weights were measured on {before[key]}, these on {after[key]}")
+    found = {}
+    for codec, layers in after["curves"].items():
+        for label, points in layers.items():
+            if (known := before["curves"].get(codec, {}).get(label)) is not None:
+                with suppress(CurveError):
+                    found[codec, label] = bd_rate(_curve(known), _curve(points))
+    return found
+
+
+def _curve(points: Sequence[Sequence[float]]) -> Curve:
+    return Curve(tuple(point[0] for point in points), tuple(point[1] for point in points))
+
+
+def _require_better(path: Path, after: dict[str, Any]) -> None:
+    """Print what is gained over the card at `path`; raise OptionError where a codec's top layer needs more bits."""
+    before = json.loads(path.read_text(encoding="utf-8"))["measured"] if path.is_file() else {}
+    if "curves" not in before or "curves" not in after:
+        return
+    found = gains(before, after)
+    for (codec, label), rate in found.items():
+        print(f"{codec}, {label}: {rate:+.1f}% BD-rate against the bundled weights")
+    top = {codec: rate for (codec, _), rate in found.items()}  # the last layer of each
+    if worse := [codec for codec, rate in top.items() if rate > 0]:
+        raise OptionError(f"{', '.join(worse)}: not better than the bundled weights; --even-if-worse takes them anyway")
+
+
 def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
@@ -103,15 +140,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     parser.add_argument("--kept", type=Path, help="what `python -m experiments.selective` printed of them")
     parser.add_argument("--card-only", action="store_true")
+    parser.add_argument("--even-if-worse", action="store_true", help="than the bundled ones by the same recipe")
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
     given = parser.parse_args(arguments)
     target = given.folder / f"{given.name}.safetensors.xz"
     training = {**budget(given.run), "machine": given.machine}
+    values = measured(given.results, given.codec) if given.results else {}
+    if not given.even_if_worse:
+        _require_better(given.folder / f"{given.name}.json", values)
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")
         store.save_codec(codec, target, given.name, training, on=given.on, significant=dict(given.significant))
     codec = store.load(target)
-    values = measured(given.results, given.codec) if given.results else {}
     if given.kept is not None:
         values["kept"] = given.kept.read_text(encoding="utf-8").splitlines()
     card = Card(given.name, codec.digest.hex(), given.description, codec.spec.model_dump(mode="json"), training, values)

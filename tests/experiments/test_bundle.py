@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import layered
-from experiments.bundle import main
+from experiments.bundle import _require_better, main
 from layered.errors import OptionError
 from layered.image import save_image
 from layered.training.loop import train
@@ -37,3 +38,24 @@ def test_a_run_becomes_weights_and_a_card(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "small.json").read_text())["measured"] == {"kept": ["kept 1", "kept 2"]}
     with pytest.raises(OptionError, match="not there"):
         main(["small", "--run", str(tmp_path), "--description", "d", "--machine", "m"])
+
+
+def reached(more: float, recipe: str = "kodak") -> dict[str, Any]:
+    """What a card says of a codec of two layers that needs a factor of bits."""
+    layers = {"BL": [(0.1, 28.0), (0.2, 30.0), (0.4, 32.0)], "EL1": [(0.2, 29.0), (0.4, 31.0), (0.8, 33.0)]}
+    curves = {label: [(bpp * more, psnr, 0.9) for bpp, psnr in points] for label, points in layers.items()}
+    return {"recipe": recipe, "images": 24, "curves": {"layered": curves}}
+
+
+def test_weights_that_need_more_bits_do_not_replace_bundled_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = tmp_path / "small.json"
+    card.write_text(json.dumps({"measured": reached(1.0)}))
+    _require_better(card, reached(0.9))
+    assert "layered, EL1: -10.0% BD-rate against the bundled weights" in capsys.readouterr().out
+    with pytest.raises(OptionError, match="layered: not better"):
+        _require_better(card, reached(1.1))
+    with pytest.raises(OptionError, match="recipe: the bundled weights were measured on kodak, these on clic"):
+        _require_better(card, reached(0.9, "clic"))
+    _require_better(tmp_path / "none.json", reached(1.1))
