@@ -46,19 +46,13 @@ class Panel:
 
 
 def chart(title: str, beside: str, panels: Sequence[Panel]) -> str:
-    """An SVG of panels side by side with one legend of what can be seen.  beside: what y is.
-
-    Raises ValueError for a panel without a point.
-    """
-    for panel in panels:
-        if not any(_cut(line.points, panel.window) for line in panel.lines):
-            raise ValueError(f"{panel.title!r} has no point to show")
+    """An SVG of panels side by side with one legend of what can be seen.  beside: what y is."""
     width = max(_WIDTH * (1 if len(panels) > 1 else 2), *(_NAME * len(panel.names) for panel in panels), 0)
     deep = _BELOW + max(11 * (len(name.split()) - 1) for panel in panels for name in panel.names or ("",))
     full = _LEFT + len(panels) * (width + _LEFT) - _LEFT + _GAP
     shown = (line for panel in panels for line in panel.lines if _cut(line.points, panel.window))
     entries = list({line.label: line for line in shown}.values())
-    wide = 36 + _LETTER * max(len(line.label) for line in entries)
+    wide = 36 + _LETTER * max((len(line.label) for line in entries), default=0)
     columns = max(1, (full - _GAP) // wide)
     high = _TOP + _HEIGHT + deep + _ROW * math.ceil(len(entries) / columns) + 4
     parts = [
@@ -82,7 +76,7 @@ def chart(title: str, beside: str, panels: Sequence[Panel]) -> str:
 
 def _panel(panel: Panel, width: int, deep: int) -> list[str]:
     seen = [point for line in panel.lines for point in _cut(line.points, panel.window)]
-    xs, ys = ([point[axis] for point in seen] for axis in (0, 1))
+    xs, ys = ([point[axis] for point in seen] or [0.0, 1.0] for axis in (0, 1))
     across = _Axis(*((-0.5, len(panel.names) - 0.5) if panel.names else panel.window or (min(xs), max(xs))), 0, width)
     up = _Axis(min(ys), max(ys), _HEIGHT, 0)
     parts = [f'<text class="m" x="{width // 2}" y="-7">{escape(panel.title)}</text>']

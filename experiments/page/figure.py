@@ -34,7 +34,7 @@ def figure(recipe: Recipe, folder: Path) -> str:
     """The figure as SVG.
 
     Of one ladder of scales: a panel a layer with the curves of all codecs.  Of several: BD-rate of the top layer of the
-    first layered codec against every other codec, ladder by ladder.
+    first layered codec, or the first at all, against every other codec, ladder by ladder.
     """
     points = _rows(folder / "points.csv")
     ladders = tuple(dict.fromkeys(row["scales"] for row in points))
@@ -78,7 +78,7 @@ def _window(rows: Sequence[Row]) -> tuple[float, float] | None:
 
 
 def _rates(recipe: Recipe, ladders: Sequence[str], rates: Sequence[Row]) -> str:
-    ours = next(spec.name for spec in recipe.codecs if spec.codec == "layered")
+    ours = next((spec.name for spec in recipe.codecs if spec.codec == "layered"), recipe.codecs[0].name)
     known = {
         (row["anchor"], row["scales"]): float(row["bd_rate_percent"])
         for row in rates
