@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from layered.enhancement.dense import relu_of_linear
 from layered.enhancement.rdn import ResidualDenseNetwork
 from layered.enhancement.resample import Block, Cells, cells, row_blocks
 from layered.errors import OptionError
@@ -195,7 +196,7 @@ def weights(layers: nn.ModuleList) -> list[tuple[Tensor, Tensor]]:
 def hidden_layers(h: Tensor, layers: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """Linear layers, given as (weight, bias), each followed by ReLU."""
     for weight, bias in layers:
-        h = F.relu(F.linear(h, weight, bias), inplace=True)
+        h = relu_of_linear(h, weight, bias)
     return h
 
 
