@@ -117,7 +117,7 @@ def test_an_adaptation_and_its_settings_change_the_key_of_its_row_alone(
     save_codec(tiny_codec, weights, "tiny", half=False)
     plain = {"name": "plain", "codec": "single", "of": "mean-scale", "weights": weights, "qualities": [1]}
     rows = [plain] + [
-        {**plain, "name": f"{steps}", "adaptation": {"method": "refine", "steps": steps}} for steps in (20, 30)
+        {**plain, "name": f"{steps}", "adaptation": {"method": "refine", "steps": steps}} for steps in (20, 80)
     ]
     recipe = small_recipe(pictures, codecs=rows, anchors=[], scales=[1], data={"source": str(pictures), "limit": 1})
     own = plan(recipe, PROVENANCE).items
