@@ -3,13 +3,16 @@
     python -m experiments.bundle NAME --run DIR [--run DIR ...] --results DIR --codec "single mean-scale" ...
 
 The last run's weights are taken; all runs' budgets are listed.  With --card-only the weights stay as they are.  Where
-weights of that name are bundled already, new ones must reach more by the same recipe, or nothing is written.
+weights of that name are bundled already, RESULTS must be of the new ones by the recipe of the bundled card, in rows of
+the names that it has (`--set codecs.layered.weights=FILE`), and their top layers must need fewer bits.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +22,7 @@ from safetensors import safe_open
 
 from experiments.bdrate import Curve, CurveError, bd_rate
 from experiments.tables import Tables
-from layered.errors import OptionError
+from layered.errors import LayeredError, OptionError
 from layered.files import write_bytes_atomic
 from layered.weights import store
 from layered.weights.card import Card
@@ -74,19 +77,20 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
 
 
 def gains(before: dict[str, Any], after: dict[str, Any]) -> dict[tuple[str, str], float]:
-    """BD-rate in percent of what is measured `after` against `before`, of each codec and layer that both have.
+    """BD-rate in percent of what is measured `after` against `before`, of each codec and layer of `before`.
 
-    Layers without a common PSNR are left out.  Raises OptionError for measurements by different recipes or images.
+    NaN where they have too little PSNR in common, or `after` has no such row.  Raises OptionError for measurements by
+    different recipes or images.
     """
     for key in ("recipe", "images"):
-        if before[key] != after[key]:
-            raise OptionError(f"{key}: the bundled weights were measured on {before[key]}, these on {after[key]}")
+        if before.get(key) != after.get(key):
+            raise OptionError(f"{key}: the bundled weights were measured on {before.get(key)}, these {after.get(key)}")
     found = {}
-    for codec, layers in after["curves"].items():
+    for codec, layers in before["curves"].items():
         for label, points in layers.items():
-            if (known := before["curves"].get(codec, {}).get(label)) is not None:
-                with suppress(CurveError):
-                    found[codec, label] = bd_rate(_curve(known), _curve(points))
+            found[codec, label] = math.nan
+            with suppress(CurveError, KeyError):
+                found[codec, label] = bd_rate(_curve(points), _curve(after["curves"][codec][label]))
     return found
 
 
@@ -95,16 +99,19 @@ def _curve(points: Sequence[Sequence[float]]) -> Curve:
 
 
 def _require_better(path: Path, after: dict[str, Any]) -> None:
-    """Print what is gained over the card at `path`; raise OptionError where a codec's top layer needs more bits."""
-    before = json.loads(path.read_text(encoding="utf-8"))["measured"] if path.is_file() else {}
-    if "curves" not in before or "curves" not in after:
+    """Print what is gained over the card at `path`, if there is one; raise OptionError unless each top layer gains."""
+    if not path.is_file():
         return
+    before = json.loads(path.read_text(encoding="utf-8")).get("measured", {})
+    if "curves" not in before or "curves" not in after:
+        raise OptionError("nothing to compare with the bundled weights by; --even-if-worse takes these anyway")
     found = gains(before, after)
     for (codec, label), rate in found.items():
         print(f"{codec}, {label}: {rate:+.1f}% BD-rate against the bundled weights")
     top = {codec: rate for (codec, _), rate in found.items()}  # the last layer of each
-    if worse := [codec for codec, rate in top.items() if rate > 0]:
-        raise OptionError(f"{', '.join(worse)}: not better than the bundled weights; --even-if-worse takes them anyway")
+    if worse := [codec for codec, rate in top.items() if not rate < 0]:
+        told = "not better than the bundled weights; --even-if-worse takes these anyway"
+        raise OptionError(f"{', '.join(worse)}: {told}")
 
 
 def _short(value: float | None) -> float | None:
@@ -146,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target = given.folder / f"{given.name}.safetensors.xz"
     training = {**budget(given.run), "machine": given.machine}
     values = measured(given.results, given.codec) if given.results else {}
-    if not given.even_if_worse:
+    if not (given.card_only or given.even_if_worse):
         _require_better(given.folder / f"{given.name}.json", values)
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")
@@ -159,4 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LayeredError as error:
+        sys.exit(f"error: {error}")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from layered.base.gain import RateGains
 from layered.entropy.symbols import SymbolModel
+from layered.errors import OptionError
 from layered.layer import Context, Latents, Layer, for_synthesis, in_double, in_order
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
 ]  # fmt: skip
 
 STRIDE = 16
+SPREAD = 2**12
+"""Integers between an offset of rounding and a channel's outer quantiles, at the most; tables hold all of them."""
 RESIZED = {"_quantized_cdf": (False, 2), "_cdf_length": (False, 1), "_offset": (False, 1), "scale_table": (True, 1)}
 """The entropy models' tables, whose lengths depend on what was learned: whether of floats, and dimensions."""
 BAND = 2**15  # of fewer pixels oneDNN's 1x1 convolution adds up in another order, and bits would change
@@ -158,6 +161,7 @@ def rebuild_tables(module: nn.Module, only_missing: bool = False) -> None:
     the offsets of rounding that training saw, and where straight-through rounding hides what is within a step, density
     and offset of a channel come apart without harm, until one is moved.
     only_missing: leave entropy models that have tables as they are.
+    Raises OptionError for an offset so far outside its density that no table could hold what is between.
     """
     for part in module.modules():
         if isinstance(part, EntropyModel) and only_missing and part._quantized_cdf.numel():
@@ -167,6 +171,8 @@ def rebuild_tables(module: nn.Module, only_missing: bool = False) -> None:
                 medians = part.quantiles[:, :, 1].clone()
                 part._update_quantiles()
                 part.quantiles[:, :, 1] = medians
+                if not bool(((part.quantiles - medians[:, :, None]).abs() <= SPREAD).all()):
+                    raise OptionError(f"an offset of rounding is more than {SPREAD} from what its channel holds")
             part.update(force=True)
         elif isinstance(part, GaussianConditional):
             part.update_scale_table(get_scale_table().tolist(), force=True)

@@ -52,7 +52,7 @@ MOST = 1e6
 def adapt(
     source: Images,
     target: Streams,
-    method: Annotated[str, typer.Option(help="How it is adapted; README.md says what there is.")] = "universal",
+    method: Annotated[str, typer.Option(help="How it is adapted; see adapters/README.md.")] = "universal",
     steps: Annotated[
         int | None, typer.Option(min=0, help="Of the latents' refinement.  Default: the method's own.")
     ] = None,

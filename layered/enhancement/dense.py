@@ -8,16 +8,17 @@ from torch import Tensor
 
 __all__ = ["relu_of_linear"]
 
-_FUSED = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-"""oneDNN's product and ReLU in one, as PyTorch's compiler calls it: up to twice as fast as MKL's on some processors."""
+_PRODUCT = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+"""oneDNN's product, as PyTorch's compiler calls it: up to twice as fast as MKL's on some processors."""
 
 
 def relu_of_linear(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """[n, i] -> ReLU of the linear layer's answer, [n, o]; differentiable where gradients are enabled."""
     plain = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not torch.backends.mkldnn.enabled
-    if plain or _FUSED is None or not torch.backends.mkldnn.is_available():
+    if plain or _PRODUCT is None or not torch.backends.mkldnn.is_available():
         return F.relu(F.linear(h, weight, bias), inplace=True)
     if h.device.type != "cpu" or not h.dtype == weight.dtype == bias.dtype == torch.float32:
         return F.relu(F.linear(h, weight, bias), inplace=True)
-    answer: Tensor = _FUSED(h, weight, bias, "relu", [], "")
-    return answer
+    # Its ReLU would make zeros of NaN, and it reads a bias as if that were contiguous.
+    answer: Tensor = _PRODUCT(h, weight, bias.contiguous(), "none", [], "")
+    return F.relu(answer, inplace=True)

@@ -144,7 +144,9 @@ class Run:
                     self._save(index, done, descent.state())
                     saved = time.monotonic()
                 if stop:
-                    progress.console.print(f"stopped after step {done} of {phase.name}; the same command goes on there")
+                    told = f"stopped after step {done} of {phase.name}; the same command goes on there"
+                    if self.fabric.is_global_zero:
+                        progress.console.print(told, markup=False, highlight=False)
                     self.fabric.barrier()  # a launcher kills all processes once it sees one of them end
                     interrupt.deliver(stop)
         for module in descent.trained_modules():

@@ -34,6 +34,9 @@ def test_a_run_becomes_weights_and_a_card(tmp_path: Path) -> None:
     assert card.training["phases"]["base"]["steps"] == 2 and card.training["pictures"] == 1
     assert codec.decode(codec.encode(smooth_picture(20, 20), (0.5, 1.0)))[1].shape == (20, 20, 3)
     (tmp_path / "table.txt").write_text("kept 1\nkept 2\n")
+    with pytest.raises(OptionError, match="nothing to compare"):
+        main([*arguments, "--folder", str(tmp_path)])
+    main([*arguments, "--folder", str(tmp_path), "--even-if-worse"])
     main([*arguments, "--folder", str(tmp_path), "--card-only", "--kept", str(tmp_path / "table.txt")])
     assert json.loads((tmp_path / "small.json").read_text())["measured"] == {"kept": ["kept 1", "kept 2"]}
     with pytest.raises(OptionError, match="not there"):
@@ -47,15 +50,23 @@ def reached(more: float, recipe: str = "kodak") -> dict[str, Any]:
     return {"recipe": recipe, "images": 24, "curves": {"layered": curves}}
 
 
-def test_weights_that_need_more_bits_do_not_replace_bundled_ones(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_weights_that_do_not_need_fewer_bits_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     card = tmp_path / "small.json"
     card.write_text(json.dumps({"measured": reached(1.0)}))
     _require_better(card, reached(0.9))
     assert "layered, EL1: -10.0% BD-rate against the bundled weights" in capsys.readouterr().out
-    with pytest.raises(OptionError, match="layered: not better"):
-        _require_better(card, reached(1.1))
-    with pytest.raises(OptionError, match="recipe: the bundled weights were measured on kodak, these on clic"):
-        _require_better(card, reached(0.9, "clic"))
-    _require_better(tmp_path / "none.json", reached(1.1))
+    weaker_top, lost, other = reached(0.5), reached(0.5), reached(0.5)
+    weaker_top["curves"]["layered"]["EL1"] = reached(1.001)["curves"]["layered"]["EL1"]
+    del lost["curves"]["layered"]["EL1"]
+    other["curves"] = {"mine": other["curves"]["layered"]}
+    apart = reached(9.0)
+    apart["curves"]["layered"]["EL1"] = [(bpp, psnr - 20, 0.9) for bpp, psnr, _ in apart["curves"]["layered"]["EL1"]]
+    for worse in (reached(1.0), weaker_top, lost, other, apart):
+        with pytest.raises(OptionError, match="layered: not better"):
+            _require_better(card, worse)
+    for key, value, told in (("recipe", "clic", "kodak, these clic"), ("images", 23, "24, these 23")):
+        with pytest.raises(OptionError, match=f"{key}: the bundled weights were measured on {told}"):
+            _require_better(card, reached(0.9) | {key: value})
+    with pytest.raises(OptionError, match="nothing to compare"):
+        _require_better(card, {})
+    _require_better(tmp_path / "none.json", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from itertools import pairwise
@@ -46,6 +47,38 @@ def test_a_run_without_tables_has_no_figure(tmp_path: Path) -> None:
         figure(run.load(), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [
+        ("points.csv", ",psnr,", ",x,"),
+        ("points.csv", "mean-scale,1,24,0.", "mean-scale,1,24,nan"),
+        ("points.csv", "", "\x00"),
+    ],
+)
+def test_tables_that_are_none_are_refused_in_one_line(tmp_path: Path, table: str, old: str, new: str) -> None:
+    (run,) = (run for run in published() if run.name == "base_layers")
+    shutil.copytree(RESULTS / "base_layers", tmp_path / "base_layers")
+    path = tmp_path / "base_layers" / table
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new) if old else text.splitlines()[0])
+    with pytest.raises(RecipeError, match="not the tables of a run"):
+        figure(run.load(), tmp_path / "base_layers")
+
+
+def test_codecs_without_numbers_are_named_and_gaps_are_not_bridged(tmp_path: Path) -> None:
+    (run,) = (run for run in published() if run.name == "many_layers")
+    folder = tmp_path / "many_layers"
+    shutil.copytree(RESULTS / "many_layers", folder)
+    header, *rows = (folder / "bd_rate.csv").read_text().splitlines()
+    five = next(row["scales"] for row in csv.DictReader([header, *rows]) if len(row["scales"].split()) == 5)
+    kept = [row for row in rows if not row.startswith("single") and five not in row]
+    (folder / "bd_rate.csv").write_text("\n".join([header, *kept]))
+    text = figure(run.load(), folder)
+    panel = next(iter(ElementTree.fromstring(text).iter(f"{SVG}g")))
+    assert "without single mean-scale<" in text and len(list(panel.iter(f"{SVG}polyline"))) == 2
+
+
 def drawn(*lines: Line, window: tuple[float, float] | None = None) -> ElementTree.Element:
     return ElementTree.fromstring(chart("t", "y", [Panel("p", "x", lines, window=window)]))
 
@@ -57,6 +90,13 @@ def corners(line: ElementTree.Element) -> list[tuple[float, float]]:
 def test_words_with_marks_of_xml_are_shown_as_they_are() -> None:
     line = Line('a <b> & "c"', ((0, 0), (1, 1)), 0)
     assert 'a <b> & "c"' in [text.text for text in drawn(line).iter(f"{SVG}text")]
+
+
+def test_every_word_is_escaped_and_what_xml_forbids_is_left_out() -> None:
+    word = "<&\x00\x07\ud800>"
+    panel = Panel(word, word, (Line(word, ((0, 0), (1, 1)), 0),), names=(word, word))
+    text = chart(word, word, [panel])
+    assert [found.text for found in ElementTree.fromstring(text.encode()).iter(f"{SVG}text")].count("<&>") == 7
 
 
 def test_a_curve_is_cut_where_it_leaves_the_window() -> None:

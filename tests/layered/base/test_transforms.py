@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from layered.base.transforms import SteadyDeconvolution, rebuild_tables
+from layered.errors import OptionError
 from layered.image import to_tensor
 from layered.layer import Context, in_double, in_order
 from layered.rounding import Hard
@@ -83,3 +84,23 @@ def test_new_tables_leave_what_is_coded_as_training_had_it() -> None:
     found = codec.base.read(codec.base.write(after.latents, context), context)
     for part, was, read in zip(after.latents.parts, before.latents.parts, found.parts, strict=True):
         assert torch.equal(part, was) and torch.equal(part, read)
+
+
+def test_new_tables_reach_as_far_as_the_densities_do() -> None:
+    codec = make_codec(tiny_spec())
+    bottleneck: Any = codec.base.entropy_bottleneck
+    before = int(bottleneck._cdf_length.max())
+    with torch.no_grad():
+        bottleneck.matrices[0].sub_(2)  # softplus of less: wider densities
+    rebuild_tables(codec)
+    assert int(bottleneck._cdf_length.max()) > before + 10
+
+
+@pytest.mark.parametrize("offset", [-1e5, 1e5, torch.nan, torch.inf])
+def test_offsets_far_from_what_a_channel_holds_are_refused(offset: float) -> None:
+    codec = make_codec(tiny_spec())
+    bottleneck: Any = codec.base.entropy_bottleneck
+    with torch.no_grad():
+        bottleneck.quantiles[0, 0, 1] = offset
+    with pytest.raises(OptionError, match="offset of rounding is more than 4096"):
+        rebuild_tables(codec)

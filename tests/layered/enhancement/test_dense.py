@@ -41,5 +41,44 @@ def test_doubles_stay_doubles_and_a_build_without_the_fast_product_does_without(
     assert relu_of_linear(*inputs).dtype == torch.float64
     single = drawn(6, 5, 4)
     fast = relu_of_linear(*single)
-    monkeypatch.setattr(dense, "_FUSED", None)
+    monkeypatch.setattr(dense, "_PRODUCT", None)
     assert torch.allclose(relu_of_linear(*single), fast, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_fast_product_is_used_for_floats_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    if dense._PRODUCT is None or not torch.backends.mkldnn.is_available():
+        pytest.skip("this build of PyTorch has no oneDNN")
+    calls = []
+    fast = dense._PRODUCT
+
+    def counted(*arguments: object) -> Tensor:
+        calls.append(arguments)
+        answer: Tensor = fast(*arguments)
+        return answer
+
+    monkeypatch.setattr(dense, "_PRODUCT", counted)
+    h, weight, bias = drawn(6, 5, 4)
+    relu_of_linear(h, weight, bias)
+    assert len(calls) == 1
+    relu_of_linear(*drawn(6, 5, 4, torch.float64))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert relu_of_linear(h, weight, bias).dtype == torch.bfloat16
+    with torch.backends.mkldnn.flags(enabled=False):
+        relu_of_linear(h, weight, bias)
+    assert len(calls) == 1
+
+
+@torch.no_grad()
+def test_what_is_no_number_stays_none() -> None:
+    h, weight, bias = drawn(3, 5, 4)
+    bias[2] = torch.nan
+    assert bool(relu_of_linear(h, weight, bias)[:, 2].isnan().all())
+
+
+@torch.no_grad()
+def test_strided_inputs_are_read_as_what_they_are() -> None:
+    h, weight, bias = drawn(6, 8, 10)
+    strided = (h.T.contiguous().T, weight[::2], bias[::2])
+    expected = F.relu(F.linear(h, weight[::2].contiguous(), bias[::2].contiguous()))
+    assert torch.allclose(relu_of_linear(*strided), expected, atol=1e-5)
