@@ -3,8 +3,8 @@
     python -m experiments.bundle NAME --run DIR [--run DIR ...] --results DIR --codec "single mean-scale" ...
 
 The last run's weights are taken; all runs' budgets are listed.  With --card-only the weights stay as they are.  Where
-weights of that name are bundled already, RESULTS must be of the new ones by the recipe of the bundled card, in rows of
-the names that it has (`--set codecs.layered.weights=FILE`), and their top layers must need fewer bits.
+weights of that name are bundled already, RESULTS must be of the new ones by the recipe of the bundled card, in all rows
+that it has (`--set codecs.layered.weights=FILE`, and so on), and a top layer must need fewer bits, and none more.
 """
 
 from __future__ import annotations
@@ -99,7 +99,10 @@ def _curve(points: Sequence[Sequence[float]]) -> Curve:
 
 
 def _require_better(path: Path, after: dict[str, Any]) -> None:
-    """Print what is gained over the card at `path`, if there is one; raise OptionError unless each top layer gains."""
+    """Print what is gained over the card at `path`, if there is one.
+
+    Raises OptionError unless the top layer of some codec gains, and that of none loses.
+    """
     if not path.is_file():
         return
     before = json.loads(path.read_text(encoding="utf-8")).get("measured", {})
@@ -109,9 +112,10 @@ def _require_better(path: Path, after: dict[str, Any]) -> None:
     for (codec, label), rate in found.items():
         print(f"{codec}, {label}: {rate:+.1f}% BD-rate against the bundled weights")
     top = {codec: rate for (codec, _), rate in found.items()}  # the last layer of each
-    if worse := [codec for codec, rate in top.items() if not rate < 0]:
+    worse = [codec for codec, rate in top.items() if not rate <= 0]
+    if worse or not any(rate < 0 for rate in top.values()):
         told = "not better than the bundled weights; --even-if-worse takes these anyway"
-        raise OptionError(f"{', '.join(worse)}: {told}")
+        raise OptionError(f"{', '.join(worse or top)}: {told}")
 
 
 def _short(value: float | None) -> float | None:

@@ -16,9 +16,8 @@ from layered.files import write_bytes_atomic
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["colours", "plot_curves"]
+__all__ = ["colours", "dash", "plot_curves"]
 
-_LINES = {"layered": "-", "single": ":"}  # simulcast and the rest are dashed
 _MARKERS = {"layered": "o", "single": "^"}
 
 
@@ -78,12 +77,17 @@ def _draw(axes: Axes, tables: Tables, ladder: int, layer: int) -> list[str]:
             [point.psnr for point in points],
             label=_plain(spec.name + ("" if count == whole else f" ({count} of {quantity(whole, 'image')})")),
             color=f"C{colour % 10}",
-            linestyle=_LINES.get(spec.codec, "--"),
+            linestyle=dash(spec),
             linewidth=2.2 if spec.codec == "layered" else 1.2,
             marker=_MARKERS.get(spec.codec, "s"),
             markersize=4,
         )
     return missing
+
+
+def dash(spec: CodecSpec) -> str:
+    """Solid for layered files, dotted for single-layer ones, dashed for simulcast and the rest."""
+    return {"layered": "solid", "single": "dotted"}.get(spec.codec, "dashed")
 
 
 def colours(specs: Sequence[CodecSpec]) -> tuple[int, ...]:

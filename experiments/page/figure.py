@@ -10,7 +10,7 @@ from pathlib import Path
 from baselines.learned import LEARNED
 from experiments.method import CodecSpec
 from experiments.page.chart import Line, Panel, chart
-from experiments.plots import colours
+from experiments.plots import colours, dash
 from experiments.recipe import Recipe
 from experiments.words import layer_label, printable, quantity
 from layered.errors import RecipeError
@@ -19,7 +19,6 @@ from layered.files import write_bytes_atomic
 __all__ = ["FIGURE", "draw", "figure"]
 
 FIGURE = "figure.svg"
-_DASHES = {"layered": "solid", "single": "dotted"}  # simulcast and the rest are dashed
 
 Row = dict[str, str]
 
@@ -71,8 +70,7 @@ def _curves(recipe: Recipe, points: Sequence[Row]) -> str:
         for spec, colour in zip(recipe.codecs, colours(recipe.codecs), strict=True):
             own = [row for row in points if (row["codec"], row["layer"]) == (spec.name, str(layer))]
             curve = tuple(sorted((_number(row["bpp"]), _number(row["psnr"])) for row in own))
-            dash = _DASHES.get(spec.codec, "dashed")
-            lines.append(Line(printable(spec.name), curve, colour, dash, spec.codec == "layered"))
+            lines.append(Line(printable(spec.name), curve, colour, dash(spec), spec.codec == "layered"))
         window = _window([row for row in points if row["layer"] == str(layer) and row["codec"] in learned])
         title = layer_label(layer, scale) if len(recipe.scales[0]) > 1 else ""
         panels.append(Panel(title, "bits per pixel of this layer, accumulated bytes", tuple(lines), window=window))
@@ -107,8 +105,7 @@ def _rates(recipe: Recipe, ladders: Sequence[str], rates: Sequence[Row]) -> str:
     others = [spec for spec in recipe.codecs if spec.name != ours]
     for colour, spec in enumerate(others):
         rated = [(k, known[spec.name, label]) for k, label in enumerate(ladders) if (spec.name, label) in known]
-        dash = _DASHES.get(spec.codec, "dashed")
-        lines += [Line(f"against {printable(spec.name)}", run, colour, dash) for run in _unbroken(rated)]
+        lines += [Line(f"against {printable(spec.name)}", run, colour, dash(spec)) for run in _unbroken(rated)]
         missing += [spec.name] if not rated else []
     panel = Panel("", "scales of the layers", tuple(lines), tuple(ladders))
     title = f"{recipe.name}: the top layer of {ours}, below 0 means fewer bits{_without(missing)}"

@@ -14,10 +14,10 @@ _PRODUCT = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 def relu_of_linear(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """[n, i] -> ReLU of the linear layer's answer, [n, o]; differentiable where gradients are enabled."""
-    plain = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not torch.backends.mkldnn.enabled
-    if plain or _PRODUCT is None or not torch.backends.mkldnn.is_available():
-        return F.relu(F.linear(h, weight, bias), inplace=True)
-    if h.device.type != "cpu" or not h.dtype == weight.dtype == bias.dtype == torch.float32:
+    floats = h.device.type == "cpu" and h.dtype == weight.dtype == bias.dtype == torch.float32
+    free = not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    there = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+    if _PRODUCT is None or not (floats and free and there):
         return F.relu(F.linear(h, weight, bias), inplace=True)
     # Its ReLU would make zeros of NaN, and it reads a bias as if that were contiguous.
     answer: Tensor = _PRODUCT(h, weight, bias.contiguous(), "none", [], "")

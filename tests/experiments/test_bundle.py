@@ -64,6 +64,12 @@ def test_weights_that_do_not_need_fewer_bits_are_refused(tmp_path: Path, capsys:
     for worse in (reached(1.0), weaker_top, lost, other, apart):
         with pytest.raises(OptionError, match="layered: not better"):
             _require_better(card, worse)
+    two = {"measured": reached(1.0)}
+    two["measured"]["curves"]["single"] = reached(1.0)["curves"]["layered"]
+    card.write_text(json.dumps(two))
+    better = reached(0.9)
+    better["curves"]["single"] = reached(1.0)["curves"]["layered"]
+    _require_better(card, better)  # a base layer that stayed as it was does not count against what is above it
     for key, value, told in (("recipe", "clic", "kodak, these clic"), ("images", 23, "24, these 23")):
         with pytest.raises(OptionError, match=f"{key}: the bundled weights were measured on {told}"):
             _require_better(card, reached(0.9) | {key: value})
