@@ -30,7 +30,7 @@ def anchors(path: Path) -> list[str]:
 def test_every_link_leads_to_a_file_and_a_heading_of_it(path: Path) -> None:
     links = re.findall(r"\]\(([^)\s]*)\)", "\n".join(prose(path)))
     relative = [link for link in links if "://" not in link]
-    assert relative
+    assert len(relative) > (10 if path in (README, PAGE) else 0)
     for link in relative:
         name, _, anchor = link.partition("#")
         target = (path.parent / name).resolve() if name else path
@@ -40,7 +40,7 @@ def test_every_link_leads_to_a_file_and_a_heading_of_it(path: Path) -> None:
 
 @each_page
 def test_headings_are_told_apart_in_links(path: Path) -> None:
-    assert len(set(anchors(path))) == len(anchors(path)) > 1
+    assert len(set(anchors(path))) == len(anchors(path)) > (9 if path in (README, PAGE) else 1)
 
 
 def test_the_contents_of_the_results_name_every_section() -> None:

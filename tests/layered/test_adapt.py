@@ -7,6 +7,7 @@ import errno
 import io
 import multiprocessing
 import os
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rich.progress import Progress
 from adapters.adaptation import AdaptationSettings, PerImage
 from layered.cli import run
 from layered.codec import LayeredCodec
+from layered.commands.adapt import _reported
 from layered.commands.journal import Journal, digest_of
 from layered.commands.steps import Steps
 from layered.errors import OptionError
@@ -113,7 +115,9 @@ def test_options_reach_the_adaptation(
     assert lines[0].startswith(f"in/a.png -> a.lyr: {len(data)} bytes, {8 * len(data) / (24 * 32):.3f} bpp")
     (report,) = adaptation.reports
     assert lines[1].startswith(f"  layer 1: cost {report.before:.4f} -> {report.after:.4f} (")
-    assert lines[1].endswith(f"adapter {report.adapter_bytes} bytes" if report.adapter_bytes else "no adapter")
+    assert _reported(replace(report, adapter_bytes=7)).endswith("%), adapter 7 bytes")
+    assert _reported(replace(report, adapter_bytes=0)).endswith("%), no adapter")
+    assert lines[1] == _reported(report)
     assert run(["decode", "a.lyr", "a.png", "--weights", weights]) == 0
     assert np.array_equal(load_image("a.png"), tiny_codec.decode(data)[-1])
 
