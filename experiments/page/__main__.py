@@ -21,6 +21,7 @@ from experiments.harness import run as measure_all
 from experiments.page.figure import draw
 from experiments.page.index import RESULTS, chosen
 from experiments.page.items import FILE
+from experiments.page.models import earlier
 from experiments.page.recheck import Verdict, recheck, sampled
 from experiments.page.take import take
 from experiments.report import write_report
@@ -91,6 +92,9 @@ def _run(names: Sequence[str], out: Path, workers: int | None, folder: Path) -> 
 def _check(names: Sequence[str], count: int, seed: int, adapted: bool, folder: Path) -> int:
     runs = [run for run in chosen(names, folder) if names or (folder / run.name / FILE).is_file()]
     wanted = {run: sampled(run, count, seed, adapted, folder) for run in runs}
+    for run in runs:
+        if replaced := earlier(run, folder):
+            print(f"{run.name}: not checked where it is of weights replaced since, {', '.join(replaced)}")
     verdicts: list[Verdict] = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("measuring again", total=sum(map(len, wanted.values())))

@@ -11,6 +11,7 @@ from typing import Literal
 from experiments.item import measure
 from experiments.page.index import RESULTS, Published
 from experiments.page.items import FILE, ItemKey, Layers, layers_of, read_items
+from experiments.page.models import earlier, weights_of
 from experiments.plan import plan
 from experiments.provenance import command_line, commit, machine
 from experiments.recipe import Recipe
@@ -34,11 +35,14 @@ class Verdict:
 def sampled(run: Published, count: int, seed: int, adapted: bool, folder: Path = RESULTS) -> list[ItemKey]:
     """So many items of a run that are drawn by `seed`; per-image adaptation, which takes minutes, only if `adapted`.
 
-    Raises RecipeError where the page has no items of the run, or not those of its recipe.
+    None that was measured with weights that have been replaced since (`experiments.page.models.earlier`).  Raises
+    RecipeError where the page has no items of the run, or not those of its recipe.
     """
     recipe = run.load()
-    searched = {spec.name for spec in recipe.codecs if spec.adaptation is not None}
-    items = [key for key in read_items(folder / run.name / FILE) if adapted or key.codec not in searched]
+    replaced = earlier(run, folder)
+    left_out = {spec.name for spec in recipe.codecs if weights_of(spec) in replaced}
+    left_out |= {spec.name for spec in recipe.codecs if spec.adaptation is not None and not adapted}
+    items = [key for key in read_items(folder / run.name / FILE) if key.codec not in left_out]
     names = {spec.name for spec in recipe.codecs}
     if missing := next((key.codec for key in items if key.codec not in names), None):
         raise RecipeError(f"{run.name}: the recipe has no codec {missing!r} any more")

@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.export import write_csv
 from experiments.page.figure import draw
 from experiments.page.items import FILE, write_items
+from experiments.page.models import MADE, models
 from experiments.runs import Results
 from layered.errors import RecipeError
 from layered.files import write_bytes_atomic
@@ -21,7 +22,6 @@ __all__ = ["TABLES", "take"]
 TABLES = ("points.csv", "bd_rate.csv", "nearest.csv")
 """The tables that are kept, of those that a run has."""
 
-MADE = "made.json"
 _LIBRARIES = frozenset({"torch", "compressai", "pillow", "numpy"})
 
 
@@ -51,7 +51,10 @@ def take(results: Results, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Made:
-    """By what a run was made.  coding_seconds: of encoding and decoding all items."""
+    """By what a run was made.
+
+    coding_seconds: of encoding and decoding all items.  weights: digests of the bundled ones it used, by name.
+    """
 
     command: str
     commits: tuple[str, ...]
@@ -61,6 +64,7 @@ class Made:
     records: int
     coding_seconds: int
     libraries: tuple[str, ...]
+    weights: dict[str, str]
 
 
 def _made(results: Results) -> Made:
@@ -75,6 +79,7 @@ def _made(results: Results) -> Made:
         len(records),
         round(sum(record.encode_seconds + record.decode_seconds for record in records)),
         tuple(f"{name} {version}" for name, version in sorted(versions)),
+        models(results.recipe, records),
     )
 
 

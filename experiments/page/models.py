@@ -1,0 +1,51 @@
+"""Of which bundled weights the runs of the results page are, and which of those have been replaced since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from baselines.registry import build
+from experiments.method import Method
+from experiments.page.index import RESULTS, Published
+from experiments.recipe import Recipe
+from experiments.record import Record
+from layered.errors import RecipeError
+from layered.weights.card import catalogue
+
+__all__ = ["MADE", "earlier", "models", "weights_of"]
+
+MADE = "made.json"
+"""By what a run was made, beside its tables."""
+
+
+def weights_of(method: Method) -> str | None:
+    """The weights that a row of a recipe is measured with, by their name or place; None of codecs without any."""
+    made = build(method.codec, method.of, method.weights, options=method.options, adaptation=method.adaptation)
+    found = getattr(getattr(made, "picture", made), "weights", None)
+    return found if isinstance(found, str) else None
+
+
+def models(recipe: Recipe, records: Iterable[Record]) -> dict[str, str]:
+    """The digest of each bundled weights that a run was measured with, by their name."""
+    digests = {record.codec: record.fingerprint.get("model") for record in records}
+    bundled = {card.name for card in catalogue()}
+    named = {weights_of(spec): digests.get(spec.name) for spec in recipe.codecs}
+    return {name: digest for name, digest in sorted(named.items(), key=str) if name in bundled and digest}
+
+
+def earlier(run: Published, folder: Path = RESULTS) -> tuple[str, ...]:
+    """The bundled weights of a run's recipe that are others now than when it was measured.
+
+    All of them where the run is of a time when it was not yet noted.  Raises RecipeError for a damaged note.
+    """
+    path = folder / run.name / MADE
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8")).get("weights", {}) if path.is_file() else {}
+        digests = dict(noted)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise RecipeError(f"{path}: not a note of how a run was made ({error})") from None
+    now = {card.name: card.digest for card in catalogue()}
+    used = {weights_of(spec) for spec in run.load().codecs}
+    return tuple(name for name in sorted(now) if name in used and digests.get(name) != now[name])
