@@ -2,7 +2,8 @@
 
     python -m experiments.bundle NAME --run DIR [--run DIR ...] --results DIR --codec "single mean-scale" ...
 
-The last run's weights are taken; all runs' budgets are listed.  With --card-only the weights stay as they are.  Where
+The last run's weights are taken; all runs' budgets are listed, with --continued below those of the bundled weights that
+they went on from.  With --card-only the weights stay as they are.  Where
 weights of that name are bundled already, RESULTS must be of the new ones by the recipe of the bundled card, in all rows
 that it has (`--set codecs.layered.weights=FILE`, and so on), and a top layer must need fewer bits, and none more.
 """
@@ -13,7 +14,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,16 @@ from layered.weights.card import Card
 __all__ = ["budget", "gains", "main", "measured"]
 
 
-def budget(runs: Sequence[Path]) -> dict[str, Any]:
+def budget(runs: Sequence[Path], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Pictures, steps, crops and seconds of each phase that the runs trained, in order.
 
-    Raises OptionError for a run without weights.
+    before: the same of weights that they went on from.  Raises OptionError for a run without weights, and for a phase
+    that is there twice.
     """
-    phases: dict[str, Any] = {}
-    result: dict[str, Any] = {}
+    result = dict(before or {})
+    phases = dict(result.pop("phases", {}))
+    common = result.pop("precision", None)
+    result["runs"] = [{"precision": common, **run} for run in result.get("runs", ())]
     for run in runs:
         path = run / "weights.safetensors"
         if not path.is_file():
@@ -46,11 +50,13 @@ def budget(runs: Sequence[Path]) -> dict[str, Any]:
         recipe = training["recipe"]
         for phase in recipe["phases"]:
             if phase["name"] in training["steps"]:
+                if phase["name"] in phases:
+                    raise OptionError(f"{path}: a phase {phase['name']!r} is listed already; give it another name")
                 phases[phase["name"]] = phase
-        run_seconds = {"phases": list(training["steps"]), "seconds": training["seconds"]}
-        result.setdefault("runs", []).append(run_seconds)
+        trained = {"phases": list(training["steps"]), "seconds": training["seconds"], "precision": recipe["precision"]}
+        result["runs"].append(trained)
         result |= {key: training[key] for key in ("pictures", "device", "processes", "threads")}
-        result |= {key: recipe[key] for key in ("seed", "precision")}
+        result["seed"] = recipe["seed"]
     return {"phases": phases, **result}
 
 
@@ -96,6 +102,12 @@ def gains(before: dict[str, Any], after: dict[str, Any]) -> dict[tuple[str, str]
 
 def _curve(points: Sequence[Sequence[float]]) -> Curve:
     return Curve(tuple(point[0] for point in points), tuple(point[1] for point in points))
+
+
+def _card(path: Path) -> Card:
+    if not path.is_file():
+        raise OptionError(f"--continued: {path} is not there, so there are no bundled weights of that name")
+    return Card(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def _require_better(path: Path, after: dict[str, Any]) -> None:
@@ -150,12 +162,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="bits that are kept of each weight, or of those below a name, as in --significant 9 --significant h_s=4",
     )  # fmt: skip
     parser.add_argument("--kept", type=Path, help="what `python -m experiments.selective` printed of them")
+    parser.add_argument("--continued", action="store_true", help="the runs went on from the bundled weights NAME")
     parser.add_argument("--card-only", action="store_true")
     parser.add_argument("--even-if-worse", action="store_true", help="than the bundled ones by the same recipe")
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
     given = parser.parse_args(arguments)
     target = given.folder / f"{given.name}.safetensors.xz"
-    training = {**budget(given.run), "machine": given.machine}
+    before = _card(given.folder / f"{given.name}.json").training if given.continued else None
+    training = {**budget(given.run, before), "machine": given.machine}
     values = measured(given.results, given.codec) if given.results else {}
     if not (given.card_only or given.even_if_worse):
         _require_better(given.folder / f"{given.name}.json", values)

@@ -36,6 +36,18 @@ def test_a_run_becomes_weights_and_a_card(tmp_path: Path) -> None:
     (tmp_path / "table.txt").write_text("kept 1\nkept 2\n")
     with pytest.raises(OptionError, match="nothing to compare"):
         main([*arguments, "--folder", str(tmp_path)])
+    with pytest.raises(OptionError, match="a phase 'base' is listed already"):
+        main([*arguments, "--folder", str(tmp_path), "--even-if-worse", "--continued"])
+    longer = recipe.model_dump() | {"phases": [phase | {"name": "longer", "steps": 1}], "precision": "bf16-mixed"}
+    longer["start"] = {"all": str(tmp_path / "small.safetensors.xz")}
+    train(TrainingRecipe.model_validate(longer), tmp_path / "longer")
+    again = ["small", "--run", str(tmp_path / "longer"), *arguments[3:], "--folder", str(tmp_path), "--continued"]
+    main([*again, "--even-if-worse"])
+    training = json.loads((tmp_path / "small.json").read_text())["training"]
+    assert list(training["phases"]) == ["base", "longer"] and training["phases"]["longer"]["steps"] == 1
+    assert [run["precision"] for run in training["runs"]] == ["32-true", "bf16-mixed"]
+    with pytest.raises(OptionError, match="no bundled weights of that name"):
+        main([*again[:-3], "--folder", str(tmp_path / "run"), "--continued"])
     main([*arguments, "--folder", str(tmp_path), "--even-if-worse"])
     main([*arguments, "--folder", str(tmp_path), "--card-only", "--kept", str(tmp_path / "table.txt")])
     assert json.loads((tmp_path / "small.json").read_text())["measured"] == {"kept": ["kept 1", "kept 2"]}
