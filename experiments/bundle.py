@@ -3,7 +3,7 @@
     python -m experiments.bundle NAME --run DIR [--run DIR ...] --results DIR --codec "single mean-scale" ...
 
 The last run's weights are taken; all runs' budgets are listed, with --continued below those of the bundled weights that
-they went on from.  With --card-only the weights stay as they are.  Where
+they went on from.  With --card-only the weights stay as they are, and so does what is not given of their card.  Where
 weights of that name are bundled already, RESULTS must be of the new ones by the recipe of the bundled card, in all rows
 that it has (`--set codecs.layered.weights=FILE`, and so on), and a top layer must need fewer bits, and none more.
 """
@@ -106,7 +106,7 @@ def _curve(points: Sequence[Sequence[float]]) -> Curve:
 
 def _card(path: Path) -> Card:
     if not path.is_file():
-        raise OptionError(f"--continued: {path} is not there, so there are no bundled weights of that name")
+        raise OptionError(f"{path} is not there, so there are no bundled weights of that name")
     return Card(**json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -151,9 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
-    parser.add_argument("--run", type=Path, action="append", required=True)
-    parser.add_argument("--description", required=True)
-    parser.add_argument("--machine", required=True, help="kind of machine that trained them")
+    parser.add_argument("--run", type=Path, action="append", default=[])
+    parser.add_argument("--description")
+    parser.add_argument("--machine", help="kind of machine that trained them")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--codec", action="append", default=[])
     parser.add_argument("--on", action="append", default=[], help="bundled weights whose equal tensors are left out")
@@ -168,8 +168,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
     given = parser.parse_args(arguments)
     target = given.folder / f"{given.name}.safetensors.xz"
-    before = _card(given.folder / f"{given.name}.json").training if given.continued else None
-    training = {**budget(given.run, before), "machine": given.machine}
+    if not (given.card_only or (given.run and given.description and given.machine)):
+        raise OptionError("--run, --description and --machine are needed, but with --card-only")
+    there = _card(given.folder / f"{given.name}.json") if given.continued or given.card_only else None
+    before = there.training if there and given.continued else None
+    training = {**budget(given.run, before), "machine": given.machine} if given.run else {}
     values = measured(given.results, given.codec) if given.results else {}
     if not (given.card_only or given.even_if_worse):
         _require_better(given.folder / f"{given.name}.json", values)
@@ -179,7 +182,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     codec = store.load(target)
     if given.kept is not None:
         values["kept"] = given.kept.read_text(encoding="utf-8").splitlines()
-    card = Card(given.name, codec.digest.hex(), given.description, codec.spec.model_dump(mode="json"), training, values)
+    description = given.description
+    if there and given.card_only:
+        description, training, values = (
+            description or there.description, training or there.training, values or there.measured
+        )  # fmt: skip
+    card = Card(given.name, codec.digest.hex(), description, codec.spec.model_dump(mode="json"), training, values)
     write_bytes_atomic(given.folder / f"{given.name}.json", (json.dumps(vars(card), indent=1) + "\n").encode())
 
 

@@ -32,7 +32,11 @@ def info(
         str | None, typer.Option(help="With --parts: the weights that wrote the stream, if they are not bundled.")
     ] = None,
 ) -> None:
-    """Say what a stream holds: sizes, qualities, bytes of each layer, and the weights it needs."""
+    """Say what a stream holds: sizes, qualities, bytes of each layer, and the weights it needs.
+
+    Accumulated bytes are those up to a layer's end, which must be there to decode it, header and lower layers included;
+    bpp are their bits per pixel of that layer.
+    """
     from layered.stream import parse
     from layered.weights import name_of
 

@@ -50,7 +50,12 @@ def test_a_run_becomes_weights_and_a_card(tmp_path: Path) -> None:
         main([*again[:-3], "--folder", str(tmp_path / "run"), "--continued"])
     main([*arguments, "--folder", str(tmp_path), "--even-if-worse"])
     main([*arguments, "--folder", str(tmp_path), "--card-only", "--kept", str(tmp_path / "table.txt")])
-    assert json.loads((tmp_path / "small.json").read_text())["measured"] == {"kept": ["kept 1", "kept 2"]}
+    kept = json.loads((tmp_path / "small.json").read_text())
+    assert kept["measured"] == {"kept": ["kept 1", "kept 2"]} and kept["training"]["pictures"] == 1
+    main(["small", "--card-only", "--description", "other", "--folder", str(tmp_path)])
+    assert json.loads((tmp_path / "small.json").read_text()) == kept | {"description": "other"}
+    with pytest.raises(OptionError, match="--run, --description and --machine are needed"):
+        main(["small", "--description", "d", "--folder", str(tmp_path)])
     with pytest.raises(OptionError, match="not there"):
         main(["small", "--run", str(tmp_path), "--description", "d", "--machine", "m"])
 

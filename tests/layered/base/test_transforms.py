@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from layered.base.transforms import SteadyDeconvolution, rebuild_tables
+from layered.base.mean_scale import MeanScale
+from layered.base.transforms import SteadyDeconvolution, hyper_analysis, rebuild_tables
 from layered.errors import OptionError
 from layered.image import to_tensor
 from layered.layer import Context, in_double, in_order
@@ -104,3 +105,27 @@ def test_offsets_far_from_what_a_channel_holds_are_refused(offset: float) -> Non
         bottleneck.quantiles[0, 0, 1] = offset
     with pytest.raises(OptionError, match="offset of rounding is more than 4096"):
         rebuild_tables(codec)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (1, 1), (9, 2), (3, 3)])
+def test_gradients_in_bfloat16_hold_nothing_that_was_left_in_memory(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    h_a = MeanScale(64, 96).h_a
+    y = torch.randn(1, 96, *size)
+    last = h_a[-1]
+    assert isinstance(last, nn.Conv2d)
+    exact, *found = (gradient(h_a, last, y, half) for half in (False, True, True, True))
+    for other in found:
+        assert torch.equal(other, found[0])
+        assert torch.allclose(other, exact, rtol=0.1, atol=0.05 * float(exact.abs().max()))
+
+
+def gradient(h_a: nn.Module, last: nn.Conv2d, y: Tensor, half: bool) -> Tensor:
+    """Of the last convolution's weights, with memory that was NaN a moment ago."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        loss = hyper_analysis(h_a, y).float().square().sum()
+    for kind in (torch.bfloat16, torch.float32):
+        held = [torch.full((last.weight.numel() // part,), float("nan"), dtype=kind) for part in (1, 1, 2, 4, 8, 25)]
+        del held
+    (found,) = torch.autograd.grad(loss, last.weight)
+    return found
