@@ -12,6 +12,7 @@ import pytest
 
 from experiments.bdrate import Curve, bd_rate
 from experiments.page.index import Published, published
+from experiments.page.models import earlier
 from experiments.published import published_curves, published_rates
 from experiments.recipe import load_recipe
 from experiments.words import ladder_label
@@ -274,6 +275,18 @@ def test_commits_and_records_of_a_run_are_those_it_was_published_with(path: Path
     table = rows("| recipe | commit | time |")
     line = " ".join(next(row for row in table if row[0] == f"`{path.parent.name}`"))
     assert all(commit[:7] in line for commit in made["commits"]) and f"{made['records']:,} records" in line
+
+
+@pytest.mark.parametrize("run", published(), ids=lambda run: run.name)
+def test_what_was_measured_with_weights_that_were_replaced_since_says_so(
+    run: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAYERED_DATA", "nowhere")
+    told = next(row for row in rows("| recipe | commit | time |") if row[0] == f"`{run.name}`")[2]
+    replaced = ", ".join(f"`{name}`" for name in earlier(run))
+    assert told.partition("; of earlier ")[2] == replaced
+    at_the_top = TEXT[PAGE].partition("replaced since: ")[2].partition(".")[0]
+    assert bool(replaced) == (f"`{run.name}`" in at_the_top)
 
 
 @pytest.mark.parametrize("run", published(), ids=lambda run: run.name)
