@@ -28,6 +28,8 @@ SPREAD = 2**12
 """Integers between an offset of rounding and a channel's outer quantiles, at the most; tables hold all of them."""
 RESIZED = {"_quantized_cdf": (False, 2), "_cdf_length": (False, 1), "_offset": (False, 1), "scale_table": (True, 1)}
 """The entropy models' tables, whose lengths depend on what was learned: whether of floats, and dimensions."""
+FEWEST = 2**9
+"""Positions of the smallest picture that a convolution of any number of threads is known to round alike."""
 BAND = 2**15  # of fewer pixels oneDNN's 1x1 convolution adds up in another order, and bits would change
 
 
@@ -65,7 +67,8 @@ class SteadyDeconvolution(nn.ConvTranspose2d):
     """The transforms' 5x5 deconvolution of stride 2, rounding alike on any number of threads.
 
     oneDNN adds up deconvolutions of some sizes in an order that depends on the threads.  Without autograd on a CPU
-    they are a 3x3 convolution here, with four outputs for each channel, one for each pixel that a cell becomes.
+    they are a 3x3 convolution here, with four outputs for each channel, one for each pixel that a cell becomes.  Of
+    few positions its convolutions do so too, on some processors, so that a small input is widened by zeros.
     """
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
@@ -79,7 +82,11 @@ class SteadyDeconvolution(nn.ConvTranspose2d):
         taps = torch.stack([taps[..., (4, 2, 0)], taps[..., (5, 3, 1)]], 3)
         kernel = taps.permute(1, 2, 3, 0, 4, 5).flatten(0, 2).contiguous()
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.pixel_shuffle(F.conv2d(x, kernel, bias, padding=1), 2)
+        height, width = x.shape[-2:]
+        if height * width < FEWEST:
+            wide = max(width, FEWEST // 32)
+            x = F.pad(x, (0, wide - width, 0, max(0, ceil_div(FEWEST, wide) - height)))
+        return F.pixel_shuffle(F.conv2d(x, kernel, bias, padding=1), 2)[..., : 2 * height, : 2 * width]
 
 
 def make_steady(module: nn.Module) -> None:
