@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from experiments.bdrate import Curve, CurveError, bd_rate
 from experiments.tables import Tables
@@ -31,38 +31,66 @@ from layered.weights.card import Card
 __all__ = ["budget", "gains", "main", "measured"]
 
 
-def budget(runs: Sequence[Path], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def budget(runs: Sequence[Path], before: Mapping[str, Any] | None = None, name: str = "") -> dict[str, Any]:
     """Pictures, steps, crops and seconds of each phase that the runs trained, in order.
 
-    before: the same of weights that they went on from.  Raises OptionError for a run without weights, and for a phase
-    that is there twice.
+    before: the same of the weights `name`, that they went on from.  Raises OptionError for a run without weights, for a
+    phase that is there twice, and where none of the runs went on from those weights.
     """
     result = dict(before or {})
-    phases = dict(result.pop("phases", {}))
+    phases = {of: _told(phase) for of, phase in result.pop("phases", {}).items()}
     common = result.pop("precision", None)
     result["runs"] = [{"precision": common, **run} for run in result.get("runs", ())]
+    starts: set[str] = set()
     for run in runs:
         path = run / "weights.safetensors"
-        if not path.is_file():
-            raise OptionError(f"{path} is not there; the run has not ended")
-        with safe_open(path, framework="pt") as file:
-            training = json.loads(file.metadata()["training"])
+        training = _training(path)
         recipe = training["recipe"]
+        starts |= {Path(value).name.partition(".")[0] for value in recipe["start"].values()}
         for phase in recipe["phases"]:
             if phase["name"] in training["steps"]:
                 if phase["name"] in phases:
                     raise OptionError(f"{path}: a phase {phase['name']!r} is listed already; give it another name")
-                phases[phase["name"]] = phase
+                phases[phase["name"]] = _told(phase)
         trained = {"phases": list(training["steps"]), "seconds": training["seconds"], "precision": recipe["precision"]}
         result["runs"].append(trained)
         result |= {key: training[key] for key in ("pictures", "device", "processes", "threads")}
         result["seed"] = recipe["seed"]
+    if before is not None and name not in starts:
+        found = ", ".join(sorted(starts)) or "nothing"
+        raise OptionError(f"--continued: none of the runs started from {name}, but from {found}")
     return {"phases": phases, **result}
 
 
+def _training(path: Path) -> dict[str, Any]:
+    """What a run's weights say of how they were trained.  Raises OptionError."""
+    if not path.is_file():
+        raise OptionError(f"{path} is not there; the run has not ended")
+    try:
+        with safe_open(path, framework="pt") as file:
+            training: dict[str, Any] = json.loads(file.metadata()["training"])
+        if missing := {"recipe", "steps", "seconds", "pictures"} - training.keys():
+            raise KeyError(min(missing))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OptionError(f"{path}: not the weights of a training run ({type(error).__name__}: {error})") from None
+    return training
+
+
+def _told(phase: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a phase that its training looked at."""
+    unused = set() if phase["kind"] == "adversarial" else {"adversarial"}
+    if phase["schedule"] != "step":
+        unused |= {"decay", "decay_every"}
+    return {key: value for key, value in phase.items() if key not in unused and value not in (None, [], {})}
+
+
 def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
-    """Average (bpp, PSNR in dB, MS-SSIM) of each layer and quality, with the command and commit behind them."""
+    """Average (bpp, PSNR in dB, MS-SSIM) of each layer and quality, with the command and commit behind them.
+
+    weights: digests of those that the codecs were measured with.
+    """
     run = store_results(results)
+    digests = {record.fingerprint.get("model") for record in run.results.records if record.codec in codecs}
     curves = {
         codec: {
             label: [(_short(p.bpp), _short(p.psnr), _short(p.ms_ssim)) for p in run.points(codec, k)]
@@ -74,6 +102,7 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
     return {
         "images": len(run.results.images()),
         "recipe": run.results.recipe.name,
+        "weights": sorted(digest for digest in digests if digest),
         "columns": "accumulated file bits per pixel, RGB PSNR in dB, MS-SSIM",
         "curves": curves,
         "command": provenance.command,
@@ -104,20 +133,21 @@ def _curve(points: Sequence[Sequence[float]]) -> Curve:
     return Curve(tuple(point[0] for point in points), tuple(point[1] for point in points))
 
 
-def _card(path: Path) -> Card:
+def _card(path: Path) -> Card | None:
+    """The card at `path`, if there is one.  Raises OptionError for one that cannot be read."""
     if not path.is_file():
-        raise OptionError(f"{path} is not there, so there are no bundled weights of that name")
-    return Card(**json.loads(path.read_text(encoding="utf-8")))
+        return None
+    try:
+        return Card(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError, TypeError) as error:
+        raise OptionError(f"{path}: not a card ({error}); remove it") from None
 
 
-def _require_better(path: Path, after: dict[str, Any]) -> None:
-    """Print what is gained over the card at `path`, if there is one.
+def _require_better(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Print what is gained over what the bundled weights reach.
 
     Raises OptionError unless the top layer of some codec gains, and that of none loses.
     """
-    if not path.is_file():
-        return
-    before = json.loads(path.read_text(encoding="utf-8")).get("measured", {})
     if "curves" not in before or "curves" not in after:
         raise OptionError("nothing to compare with the bundled weights by; --even-if-worse takes these anyway")
     found = gains(before, after)
@@ -167,28 +197,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--even-if-worse", action="store_true", help="than the bundled ones by the same recipe")
     parser.add_argument("--folder", type=Path, default=Path(store.__file__).parent)
     given = parser.parse_args(arguments)
-    target = given.folder / f"{given.name}.safetensors.xz"
-    if not (given.card_only or (given.run and given.description and given.machine)):
-        raise OptionError("--run, --description and --machine are needed, but with --card-only")
-    there = _card(given.folder / f"{given.name}.json") if given.continued or given.card_only else None
-    before = there.training if there and given.continued else None
-    training = {**budget(given.run, before), "machine": given.machine} if given.run else {}
-    values = measured(given.results, given.codec) if given.results else {}
-    if not (given.card_only or given.even_if_worse):
-        _require_better(given.folder / f"{given.name}.json", values)
+    target, path = (given.folder / f"{given.name}{ending}" for ending in (".safetensors.xz", ".json"))
+    there = _card(path)
+    _require_sense(given, there)
+    training = there.training if there and given.card_only else {}
+    if given.run:
+        before = there.training if there and given.continued else None
+        training = {**budget(given.run, before, given.name), "machine": given.machine}
+    values = dict(there.measured) if there and given.card_only else {}
+    if given.results:
+        values |= measured(given.results, given.codec)
+    if given.kept:
+        values["kept"] = _lines(given.kept)
+    if there and not (given.card_only or given.even_if_worse):
+        _require_better(there.measured, values)
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")
         store.save_codec(codec, target, given.name, training, on=given.on, significant=dict(given.significant))
     codec = store.load(target)
-    if given.kept is not None:
-        values["kept"] = given.kept.read_text(encoding="utf-8").splitlines()
-    description = given.description
-    if there and given.card_only:
-        description, training, values = (
-            description or there.description, training or there.training, values or there.measured
-        )  # fmt: skip
+    description = given.description or (there.description if there else "")
     card = Card(given.name, codec.digest.hex(), description, codec.spec.model_dump(mode="json"), training, values)
-    write_bytes_atomic(given.folder / f"{given.name}.json", (json.dumps(vars(card), indent=1) + "\n").encode())
+    write_bytes_atomic(path, (json.dumps(vars(card), indent=1) + "\n").encode())
+
+
+def _require_sense(given: argparse.Namespace, there: Card | None) -> None:
+    """Raises OptionError for options that lack others, or would do nothing."""
+    if not (given.run and given.description and given.machine) and not (given.card_only and there):
+        raise OptionError("--run, --description and --machine are needed, but with --card-only where there is a card")
+    if given.continued and there is None:
+        raise OptionError(f"--continued: {given.folder} has no card of {given.name}")
+    dead = {
+        "--on, --significant and --even-if-worse go without --card-only": given.card_only
+        and (given.on or given.significant or given.even_if_worse),
+        "--continued goes with --run": given.continued and not given.run,
+        "--machine and --run go together": bool(given.machine) != bool(given.run),
+        "--codec and --results go together": bool(given.codec) != bool(given.results),
+    }
+    if wrong := next((told for told, is_so in dead.items() if is_so), None):
+        raise OptionError(wrong)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise OptionError(f"{path}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit status: 1 where an item has failed or differs."""
+    """Entry point; returns the exit status: 1 where an item failed or differs, or none could be checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=RESULTS, help="of the page")
     commands = parser.add_subparsers(dest="command", required=True)

@@ -13,7 +13,10 @@ from experiments.recipe import Recipe, load_recipe
 from layered.errors import OptionError, RecipeError
 from layered.recipes import Strict, check, hint
 
-__all__ = ["RESULTS", "Published", "chosen", "published"]
+__all__ = ["INDEX", "RESULTS", "Published", "chosen", "published"]
+
+INDEX = "index.yaml"
+"""The list of the runs, in the folder of the page."""
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 """The folder of the page, one folder a run in it."""
@@ -48,8 +51,8 @@ class _Index(Strict):
 
 
 def published(folder: Path = RESULTS) -> tuple[Published, ...]:
-    """All runs of `index.yaml` in the folder of the page, in its order.  Raises RecipeError."""
-    path = folder / "index.yaml"
+    """All runs of `INDEX` in the folder of the page, in its order.  Raises RecipeError."""
+    path = folder / INDEX
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

@@ -42,9 +42,10 @@ def earlier(run: Published, folder: Path = RESULTS) -> tuple[str, ...]:
     """
     path = folder / run.name / MADE
     try:
-        noted = json.loads(path.read_text(encoding="utf-8")).get("weights", {}) if path.is_file() else {}
-        digests = dict(noted)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        digests = json.loads(path.read_text(encoding="utf-8")).get("weights", {}) if path.is_file() else {}
+        if not isinstance(digests, dict):
+            raise ValueError("weights: not a mapping of names to digests")
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
         raise RecipeError(f"{path}: not a note of how a run was made ({error})") from None
     now = {card.name: card.digest for card in catalogue()}
     used = {weights_of(spec) for spec in run.load().codecs}

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from experiments.export import write_csv
 from experiments.page.figure import draw
+from experiments.page.index import INDEX, published
 from experiments.page.items import FILE, write_items
-from experiments.page.models import MADE, models
+from experiments.page.models import MADE, models, weights_of
+from experiments.recipe import Recipe
 from experiments.runs import Results
 from layered.errors import RecipeError
 from layered.files import write_bytes_atomic
@@ -30,9 +32,11 @@ def take(results: Results, folder: Path) -> Path:
 
     Beside them are a figure of them, every item's bytes and PSNR, and by what the run was made: command, commits,
     machine and libraries.
-    Raises RecipeError for a run with failures, or without its tables.
+    Raises RecipeError for a run with failures, without its tables, or of other weights than the page's recipe of that
+    name has.
     """
     name = results.recipe.name
+    _require_weights(results.recipe, folder)
     if results.failures:
         raise RecipeError(f"{name}: {len(results.failures)} items have failed or are missing; it cannot be published")
     tables = [table for table in TABLES if (results.folder / table).is_file()]
@@ -47,6 +51,18 @@ def take(results: Results, folder: Path) -> Path:
     write_items(results.records, target / FILE)
     write_bytes_atomic(target / MADE, (json.dumps(asdict(_made(results)), indent=1) + "\n").encode())
     return target
+
+
+def _require_weights(recipe: Recipe, folder: Path) -> None:
+    """Raises RecipeError where a row is of other weights than in the recipe of the index that has its name."""
+    index = published(folder) if (folder / INDEX).is_file() else ()
+    wanted = {spec.name: weights_of(spec) for run in index if run.name == recipe.name for spec in run.load().codecs}
+    for spec in recipe.codecs:
+        if spec.name in wanted and (found := weights_of(spec)) != wanted[spec.name]:
+            raise RecipeError(
+                f"{recipe.name}: {spec.name!r} is of {found}, on the page it is of {wanted[spec.name]}; "
+                "give the run a name of its own, --set name=NAME"
+            )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from compressai.registry import register_model
 from torch import Tensor, nn
 
 from layered.base.gain import RateGains
-from layered.base.transforms import TransformLayer, ceil_div, hyper_analysis, make_steady
+from layered.base.transforms import TransformLayer, ceil_div, make_steady, strided
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import (
     code_bottleneck,
@@ -54,7 +54,7 @@ class MeanScale(MeanScaleHyperprior, TransformLayer):
         self.lambdas = self.gains.lambdas
 
     def with_hyper_latents(self, y: Tensor) -> Latents:
-        return Latents((y, hyper_analysis(self.h_a, y)))
+        return Latents((y, strided(self.h_a, y)))
 
     def start_entropy(self, spread: Tensor) -> None:
         last: Any = self.h_s[-1]

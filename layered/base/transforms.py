@@ -19,8 +19,8 @@ from layered.errors import OptionError
 from layered.layer import Context, Latents, Layer, for_synthesis, in_double, in_order
 
 __all__ = [
-    "RESIZED", "STRIDE", "SteadyGDN", "SteadyDeconvolution", "TransformLayer", "ceil_div", "hyper_analysis",
-    "load_resized", "make_steady", "pad_to_stride", "rebuild_tables",
+    "RESIZED", "STRIDE", "SteadyGDN", "SteadyDeconvolution", "TransformLayer", "ceil_div", "load_resized",
+    "make_steady", "pad_to_stride", "rebuild_tables", "strided",
 ]  # fmt: skip
 
 STRIDE = 16
@@ -145,16 +145,16 @@ def _through(stack: nn.Sequential, x: Tensor) -> Tensor:
     return x
 
 
-def hyper_analysis(h_a: nn.Module, y: Tensor) -> Tensor:
-    """h_a(y); of latents one or two wide in full precision, whatever the autocast.
+def strided(stack: nn.Module, x: Tensor) -> Tensor:
+    """stack(x), which halves x once or twice; of inputs one or two wide in full precision, whatever the autocast.
 
     Where an input is one wide, oneDNN 3.12 leaves parts of a bfloat16 convolution's weight gradient as they were in
     memory (kernel 5, stride 2).
     """
-    whole = y.shape[-1] <= 2
-    with torch.autocast(y.device.type, enabled=torch.is_autocast_enabled(y.device.type) and not whole):
-        z: Tensor = h_a(y.float() if whole and y.dtype == torch.bfloat16 else y)
-    return z
+    whole = x.shape[-1] <= 2
+    with torch.autocast(x.device.type, enabled=torch.is_autocast_enabled(x.device.type) and not whole):
+        y: Tensor = stack(x.to(next(stack.parameters()).dtype) if whole else x)
+    return y
 
 
 def ceil_div(value: int, by: int) -> int:

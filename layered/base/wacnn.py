@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from layered.base.attention import AttentionBlock
 from layered.base.gain import RateGains
 from layered.base.mean_scale import RatedLatents
-from layered.base.transforms import TransformLayer, ceil_div, hyper_analysis, make_steady
+from layered.base.transforms import TransformLayer, ceil_div, make_steady, strided
 from layered.entropy.payload import check_symbols, join_strings, split_strings
 from layered.entropy.prior import (
     SlicedGaussians,
@@ -96,7 +96,7 @@ class Wacnn(TransformLayer):
         self.lambdas = self.gains.lambdas
 
     def with_hyper_latents(self, y: Tensor) -> Latents:
-        return Latents((y, hyper_analysis(self.h_a, y)))
+        return Latents((y, strided(self.h_a, y)))
 
     def code(self, latents: Latents, context: Context, rounding: Rounding) -> Coded:
         y, z = latents.parts

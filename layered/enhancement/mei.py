@@ -9,7 +9,7 @@ from compressai.layers import GDN
 from compressai.models.utils import conv, deconv
 from torch import Tensor, nn
 
-from layered.base.transforms import STRIDE, TransformLayer, ceil_div, make_steady
+from layered.base.transforms import STRIDE, TransformLayer, ceil_div, make_steady, strided
 from layered.enhancement.resample import Bicubic
 from layered.errors import OptionError
 from layered.layer import Coded, Context, Enhancement, Latents, Layer, for_synthesis, in_double, in_order
@@ -36,7 +36,7 @@ class LatentPrediction(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, carried: Tensor) -> Tensor:
-        b = self.b(self.a(carried))
+        b = self.b(strided(self.a, carried))
         c = self.c(b)
         d = self.d(c + b)
         latents: Tensor = self.up(d + c + b)

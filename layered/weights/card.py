@@ -33,10 +33,13 @@ class Card:
     def budget(self) -> str:
         """What its training cost, in one line."""
         phases = self.training.get("phases", {}).values()
-        steps = [f"{p['name']} {p['steps']} steps of {p['batch']} crops of {p['patch']}x{p['patch']}" for p in phases]
+        steps = [
+            f"{p['name']} {p['steps']} steps of {p['batch']} crop{'s' * (p['batch'] > 1)} of {p['patch']}x{p['patch']}"
+            for p in phases
+        ]
         seconds = sum(run["seconds"] for run in self.training.get("runs", ()))
         machine = self.training.get("machine", "unknown machine")
-        return f"{self.training.get('pictures', 0)} pictures; {', '.join(steps)}; {seconds} s on a {machine}"
+        return f"{self.training.get('pictures', 0)} pictures; {', '.join(steps)}; {seconds} s; {machine}"
 
     def text(self) -> str:
         """The card for people, several lines."""

@@ -17,47 +17,112 @@ from layered.training.recipe import TrainingRecipe
 from layered.weights import Card
 from tests.conftest import smooth_picture, tiny_spec
 
+PHASE = {"name": "base", "kind": "base", "patch": 32, "init": "wavelet", "steps": 2, "batch": 1}
+TOLD = ["--description", "d", "--machine", "m"]
 
-def test_a_run_becomes_weights_and_a_card(tmp_path: Path) -> None:
-    save_image(smooth_picture(40, 40), tmp_path / "a.png")
-    phase = {"name": "base", "kind": "base", "patch": 32, "init": "wavelet", "steps": 2, "batch": 1}
-    recipe = TrainingRecipe.model_validate({
-        "name": "tiny", "model": tiny_spec().model_dump(), "data": {"folder": str(tmp_path)}, "phases": [phase],
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training run, beside the picture that it has seen."""
+    folder = tmp_path_factory.mktemp("trained")
+    save_image(smooth_picture(40, 40), folder / "a.png")
+    return trained(folder / "run", PHASE)
+
+
+def trained(out: Path, phase: dict[str, Any], **settings: Any) -> Path:
+    recipe = {
+        "name": "tiny", "model": tiny_spec().model_dump(), "data": {"folder": str(out.parent)}, "phases": [phase],
         "threads": 1,
-    })  # fmt: skip
-    train(recipe, tmp_path / "run")
-    arguments = ["small", "--run", str(tmp_path / "run"), "--description", "d", "--machine", "m"]
-    main([*arguments, "--folder", str(tmp_path)])
-    card = Card(**json.loads((tmp_path / "small.json").read_text()))
-    codec = layered.load(tmp_path / "small.safetensors.xz")
+    }  # fmt: skip
+    train(TrainingRecipe.model_validate(recipe | settings), out)
+    return out
+
+
+def read(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "small.json").read_text())
+    return found
+
+
+def test_a_run_becomes_weights_and_a_card(run: Path, tmp_path: Path) -> None:
+    main(["small", "--run", str(run), *TOLD, "--folder", str(tmp_path)])
+    card, codec = Card(**read(tmp_path)), layered.load(tmp_path / "small.safetensors.xz")
     assert (card.name, card.digest) == ("small", codec.digest.hex())
     assert card.training["phases"]["base"]["steps"] == 2 and card.training["pictures"] == 1
+    assert "base 2 steps of 1 crop of 32x32; " in card.budget
     assert codec.decode(codec.encode(smooth_picture(20, 20), (0.5, 1.0)))[1].shape == (20, 20, 3)
-    (tmp_path / "table.txt").write_text("kept 1\nkept 2\n")
-    with pytest.raises(OptionError, match="nothing to compare"):
-        main([*arguments, "--folder", str(tmp_path)])
+
+
+def test_a_run_that_went_on_is_listed_below_what_it_went_on_from(run: Path, tmp_path: Path) -> None:
+    place = ["--folder", str(tmp_path)]
+    main(["small", "--run", str(run), *TOLD, *place])
+    again = [*TOLD, *place, "--even-if-worse", "--continued"]
     with pytest.raises(OptionError, match="a phase 'base' is listed already"):
-        main([*arguments, "--folder", str(tmp_path), "--even-if-worse", "--continued"])
-    longer = recipe.model_dump() | {"phases": [phase | {"name": "longer", "steps": 1}], "precision": "bf16-mixed"}
-    longer["start"] = {"all": str(tmp_path / "small.safetensors.xz")}
-    train(TrainingRecipe.model_validate(longer), tmp_path / "longer")
-    again = ["small", "--run", str(tmp_path / "longer"), *arguments[3:], "--folder", str(tmp_path), "--continued"]
-    main([*again, "--even-if-worse"])
-    training = json.loads((tmp_path / "small.json").read_text())["training"]
+        main(["small", "--run", str(run), *again])
+    start = {"all": str(tmp_path / "small.safetensors.xz")}
+    save_image(smooth_picture(40, 40), tmp_path / "a.png")
+    longer = PHASE | {"name": "longer", "steps": 1}
+    went_on = trained(tmp_path / "longer", longer, start=start, precision="bf16-mixed")
+    main(["small", "--run", str(went_on), *again])
+    training = read(tmp_path)["training"]
     assert list(training["phases"]) == ["base", "longer"] and training["phases"]["longer"]["steps"] == 1
     assert [run["precision"] for run in training["runs"]] == ["32-true", "bf16-mixed"]
-    with pytest.raises(OptionError, match="no bundled weights of that name"):
-        main([*again[:-3], "--folder", str(tmp_path / "run"), "--continued"])
-    main([*arguments, "--folder", str(tmp_path), "--even-if-worse"])
-    main([*arguments, "--folder", str(tmp_path), "--card-only", "--kept", str(tmp_path / "table.txt")])
-    kept = json.loads((tmp_path / "small.json").read_text())
-    assert kept["measured"] == {"kept": ["kept 1", "kept 2"]} and kept["training"]["pictures"] == 1
-    main(["small", "--card-only", "--description", "other", "--folder", str(tmp_path)])
-    assert json.loads((tmp_path / "small.json").read_text()) == kept | {"description": "other"}
-    with pytest.raises(OptionError, match="--run, --description and --machine are needed"):
-        main(["small", "--description", "d", "--folder", str(tmp_path)])
-    with pytest.raises(OptionError, match="not there"):
-        main(["small", "--run", str(tmp_path), "--description", "d", "--machine", "m"])
+    assert not {"adversarial", "decay", "significant"} & set(training["phases"]["longer"])
+    alone = trained(tmp_path / "alone", PHASE | {"name": "alone"})
+    with pytest.raises(OptionError, match="none of the runs started from small, but from nothing"):
+        main(["small", "--run", str(alone), *again])
+
+
+def test_what_is_not_given_of_a_card_stays(run: Path, tmp_path: Path) -> None:
+    only = ["small", "--card-only", "--folder", str(tmp_path)]
+    main(["small", "--run", str(run), *TOLD, "--folder", str(tmp_path)])
+    table = tmp_path / "table.txt"
+    table.write_text("kept 1\nkept 2\n")
+    before = read(tmp_path) | {"measured": reached(1.0)}
+    (tmp_path / "small.json").write_text(json.dumps(before))
+    main([*only, "--kept", str(table)])
+    kept = before | {"measured": reached(1.0) | {"kept": ["kept 1", "kept 2"]}}
+    assert read(tmp_path) == json.loads(json.dumps(kept))
+    main([*only, "--description", "other"])
+    assert read(tmp_path) == json.loads(json.dumps(kept | {"description": "other"}))
+
+
+def test_a_card_that_is_lost_is_made_again(run: Path, tmp_path: Path) -> None:
+    whole = ["small", "--run", str(run), *TOLD, "--folder", str(tmp_path)]
+    main(whole)
+    (tmp_path / "small.json").unlink()
+    with pytest.raises(OptionError, match="but with --card-only where there is a card"):
+        main(["small", "--card-only", "--folder", str(tmp_path)])
+    main([*whole, "--card-only"])
+    assert read(tmp_path)["digest"] == layered.load(tmp_path / "small.safetensors.xz").digest.hex()
+
+
+def test_weights_stay_as_they_are_where_something_is_wrong(run: Path, tmp_path: Path) -> None:
+    whole = ["small", "--run", str(run), *TOLD, "--folder", str(tmp_path)]
+    main(whole)
+    weights, card = tmp_path / "small.safetensors.xz", tmp_path / "small.json"
+    held = weights.read_bytes(), card.read_bytes()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "weights.safetensors").write_bytes(b"hello")
+    place = ["--folder", str(tmp_path)]
+    for arguments, told in (
+        (whole, "nothing to compare"),
+        ([*whole, "--even-if-worse", "--kept", str(tmp_path / "none.txt")], "none.txt"),
+        (["small", "--run", str(tmp_path), *TOLD, *place], "not there; the run has not ended"),
+        (["small", "--run", str(tmp_path / "bad"), *TOLD, *place], "not the weights of a training run"),
+        (["small", "--description", "d", *place], "--run, --description and --machine are needed"),
+        (["other", *whole[1:], "--continued"], "has no card of other"),
+        (["small", "--card-only", "--continued", *place], "--continued goes with --run"),
+        (["small", "--card-only", "--machine", "m", *place], "--machine and --run go together"),
+        (["small", "--card-only", "--run", str(run), *place], "--machine and --run go together"),
+        (["small", "--card-only", "--codec", "layered", *place], "--codec and --results go together"),
+        (["small", "--card-only", "--significant", "4", *place], "go without --card-only"),
+    ):
+        with pytest.raises(OptionError, match=told):
+            main(arguments)
+        assert (weights.read_bytes(), card.read_bytes()) == held
+    card.write_text("[1]")
+    with pytest.raises(OptionError, match="not a card"):
+        main([*whole, "--even-if-worse"])
 
 
 def reached(more: float, recipe: str = "kodak") -> dict[str, Any]:
@@ -67,10 +132,9 @@ def reached(more: float, recipe: str = "kodak") -> dict[str, Any]:
     return {"recipe": recipe, "images": 24, "curves": {"layered": curves}}
 
 
-def test_weights_that_do_not_need_fewer_bits_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    card = tmp_path / "small.json"
-    card.write_text(json.dumps({"measured": reached(1.0)}))
-    _require_better(card, reached(0.9))
+def test_weights_that_do_not_need_fewer_bits_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    before = reached(1.0)
+    _require_better(before, reached(0.9))
     assert "layered, EL1: -10.0% BD-rate against the bundled weights" in capsys.readouterr().out
     weaker_top, lost, other = reached(0.5), reached(0.5), reached(0.5)
     weaker_top["curves"]["layered"]["EL1"] = reached(1.001)["curves"]["layered"]["EL1"]
@@ -80,16 +144,13 @@ def test_weights_that_do_not_need_fewer_bits_are_refused(tmp_path: Path, capsys:
     apart["curves"]["layered"]["EL1"] = [(bpp, psnr - 20, 0.9) for bpp, psnr, _ in apart["curves"]["layered"]["EL1"]]
     for worse in (reached(1.0), weaker_top, lost, other, apart):
         with pytest.raises(OptionError, match="layered: not better"):
-            _require_better(card, worse)
-    two = {"measured": reached(1.0)}
-    two["measured"]["curves"]["single"] = reached(1.0)["curves"]["layered"]
-    card.write_text(json.dumps(two))
+            _require_better(before, worse)
+    before["curves"]["single"] = reached(1.0)["curves"]["layered"]
     better = reached(0.9)
     better["curves"]["single"] = reached(1.0)["curves"]["layered"]
-    _require_better(card, better)  # a base layer that stayed as it was does not count against what is above it
+    _require_better(before, better)  # a base layer that stayed as it was does not count against what is above it
     for key, value, told in (("recipe", "clic", "kodak, these clic"), ("images", 23, "24, these 23")):
         with pytest.raises(OptionError, match=f"{key}: the bundled weights were measured on {told}"):
-            _require_better(card, reached(0.9) | {key: value})
+            _require_better(before, reached(0.9) | {key: value})
     with pytest.raises(OptionError, match="nothing to compare"):
-        _require_better(card, {})
-    _require_better(tmp_path / "none.json", {})
+        _require_better(before, {})

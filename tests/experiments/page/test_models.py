@@ -8,15 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from experiments.page.__main__ import main
-from experiments.page.index import RESULTS, Published
+from experiments.page.index import INDEX, RESULTS, Published
 from experiments.page.models import MADE, earlier, models, weights_of
 from experiments.page.recheck import sampled
+from experiments.page.take import take
 from experiments.recipe import load_recipe
 from experiments.record import Provenance, Record
+from experiments.runs import load_results
 from layered.errors import RecipeError
 from layered.weights.card import card
+from tests.experiments.small_run import values, write_pictures
 
 RUN = Published(recipe="base_layers")
 
@@ -24,7 +28,7 @@ RUN = Published(recipe="base_layers")
 def page(folder: Path, weights: dict[str, str] | None) -> Path:
     """A page with the run of base layers, as if it were of these weights."""
     shutil.copytree(RESULTS / RUN.name, folder / RUN.name)
-    shutil.copy(RESULTS / "index.yaml", folder)
+    shutil.copy(RESULTS / INDEX, folder)
     path = folder / RUN.name / MADE
     made = json.loads(path.read_text())
     made.pop("weights")
@@ -54,7 +58,7 @@ def test_a_run_of_before_weights_were_noted_is_of_earlier_ones(tmp_path: Path) -
     assert earlier(RUN, page(tmp_path, None)) == USED
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"weights": 3}', '{"weights": ["a"]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 200_000, '{"weights": 3}', '{"weights": ["ab"]}'])
 def test_a_damaged_note_is_told(tmp_path: Path, text: str) -> None:
     folder = page(tmp_path, None)
     (folder / RUN.name / MADE).write_text(text)
@@ -94,3 +98,27 @@ def test_a_run_notes_the_bundled_weights_it_used_and_no_others() -> None:
     assert models(recipe, coded) == {
         weights_of(spec): f"{number}" * 12 for number, spec in enumerate(recipe.codecs) if number
     }
+
+
+def test_a_run_is_published_with_the_weights_it_is_of_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "pictures")
+    row = {"name": "mine", "codec": "single", "of": "factorized", "weights": "factorized-small", "qualities": [1, 4]}
+    recipe = tmp_path / "small.yaml"
+    plain = values(tmp_path / "pictures", scales=[1])
+    recipe.write_text(yaml.safe_dump(plain | {"codecs": [*plain["codecs"], row]}))
+    page, out = tmp_path / "page", tmp_path / "out"
+    page.mkdir()
+    (page / INDEX).write_text(yaml.safe_dump([{"recipe": str(recipe), "set": ["name=tiny"]}]))
+    assert main(["--folder", str(page), "run", "--out", str(out), "--workers", "0"]) == 0
+    assert json.loads((page / "tiny" / MADE).read_text())["weights"] == digests("factorized-small")
+    found = load_results(out / "tiny")
+    codecs = tuple(
+        spec.model_copy(update={"weights": "mine.safetensors"}) if spec.name == "mine" else spec
+        for spec in found.recipe.codecs
+    )
+    other = replace(found, recipe=found.recipe.model_copy(update={"codecs": codecs}))
+    with pytest.raises(RecipeError, match=r"'mine' is of mine.safetensors, on the page it is of factorized-small"):
+        take(other, page)
+    take(replace(other, recipe=other.recipe.model_copy(update={"name": "other"})), page)

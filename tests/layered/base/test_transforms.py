@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from layered.base.mean_scale import MeanScale
-from layered.base.transforms import SteadyDeconvolution, hyper_analysis, rebuild_tables
+from layered.base.transforms import SteadyDeconvolution, TransformLayer, rebuild_tables, strided
+from layered.base.wacnn import Wacnn
+from layered.enhancement.mei import LatentPrediction
 from layered.errors import OptionError
 from layered.image import to_tensor
 from layered.layer import Context, in_double, in_order
@@ -19,7 +21,7 @@ from tests.conftest import make_codec, smooth_picture, tiny_spec
 
 SIZES = [
     (96, 64, 7, 10), (96, 64, 13, 20), (64, 64, 52, 78), (64, 64, 44, 64), (64, 3, 40, 56), (5, 7, 1, 1), (5, 7, 3, 1),
-    (96, 64, 1, 1), (96, 64, 1, 96), (96, 64, 600, 1), (192, 128, 10, 10),
+    (96, 64, 1, 1), (96, 64, 2, 9), (96, 64, 3, 7), (96, 64, 1, 96), (96, 64, 600, 1), (192, 128, 10, 10),
 ]  # fmt: skip
 
 
@@ -124,9 +126,26 @@ def test_gradients_in_bfloat16_hold_nothing_that_was_left_in_memory(size: tuple[
 def gradient(h_a: nn.Module, last: nn.Conv2d, y: Tensor, half: bool) -> Tensor:
     """Of the last convolution's weights, with memory that was NaN a moment ago."""
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        loss = hyper_analysis(h_a, y).float().square().sum()
+        loss = strided(h_a, y).float().square().sum()
     for kind in (torch.bfloat16, torch.float32):
         held = [torch.full((last.weight.numel() // part,), float("nan"), dtype=kind) for part in (1, 1, 2, 4, 8, 25)]
         del held
     (found,) = torch.autograd.grad(loss, last.weight)
     return found
+
+
+@pytest.mark.parametrize("layer", [MeanScale(12, 16), Wacnn(12, 16, slices=4, hyper=(12, 12, 12, 12, 12), heads=2)])
+def test_hyper_latents_of_narrow_latents_are_of_full_precision(layer: TransformLayer) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow, wide = (layer.with_hyper_latents(torch.randn(1, 16, 4, width)).parts[1] for width in (2, 3))
+    assert (narrow.dtype, wide.dtype) == (torch.float32, torch.bfloat16)
+
+
+def test_prediction_from_narrow_latents_is_of_full_precision() -> None:
+    network = LatentPrediction(16, 8, 8, 16)
+    seen: list[torch.dtype] = []
+    network.a.register_forward_hook(lambda module, given, made: seen.append(made.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        for width in (1, 2, 3):
+            network(torch.randn(1, 16, 4, width))
+    assert seen[:2] == [torch.float32, torch.float32]
