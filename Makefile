@@ -21,6 +21,7 @@ lint: $(VENV)/.ready-test
 # it (minutes).  LAYERED_DATA names the folder of the test images.
 results: $(VENV)/.ready-test
 	$(PY) -m experiments.page run --out $(OUT)
+	$(PY) -m experiments.page fill
 
 results-check: $(VENV)/.ready-test
 	$(PY) -m experiments.page check

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
 
-from experiments.bdrate import METHODS, Curve, CurveError, bd_psnr, bd_rate
-from experiments.page.items import FILE, read_items
+from experiments.page.numbers import Measured, shown
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -30,59 +28,16 @@ def rows(first_cells: str, path: Path = PAGE) -> list[list[str]]:
     return table
 
 
-def shown(rate: float) -> str:
-    """A BD-rate as tables show it."""
-    return f"{rate:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+def run(recipe: str) -> Measured:
+    return Measured(RESULTS / recipe)
 
 
 def measured(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
     """The BD-rate as a table shows it, a dash where the curves have too little in common."""
-    found = bd_cell(recipe, codec, anchor, layer, scales)
-    return shown(float(found)) if found else "-"
+    return shown(run(recipe).rate(codec, anchor, layer, scales))
 
 
 def measured_rate(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> float:
-    return float(bd_cell(recipe, codec, anchor, layer, scales))
-
-
-def bd_cell(
-    recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None, rule: str = "curve of averages"
-) -> str:
-    """The BD-rate in the run's table, empty where there is none."""
-    with (RESULTS / recipe / "bd_rate.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            same = (row["codec"], row["anchor"], row["layer"], row["rule"]) == (codec, anchor, str(layer), rule)
-            if same and scales in (None, row["scales"]):
-                assert row["method"] in METHODS
-                return row["bd_rate_percent"]
-    raise AssertionError(f"{recipe} has no {codec} against {anchor}")
-
-
-def points_of(recipe: str) -> dict[tuple[str, str, int], dict[str, str]]:
-    """The averages of a run by codec, quality and layer."""
-    with (RESULTS / recipe / "points.csv").open(newline="") as file:
-        return {(row["codec"], row["quality"], int(row["layer"])): row for row in csv.DictReader(file)}
-
-
-def each_image(recipe: str, codec: str, anchor: str, layer: int) -> dict[str, float]:
-    """BD-rates of single images, from what is kept of every item."""
-    curves: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for key, layers in read_items(RESULTS / recipe / FILE).items():
-        size, psnr = layers[layer]
-        curves.setdefault((key.codec, key.image), []).append((size, float(psnr)))
-    made = {key: Curve(*map(tuple, zip(*points, strict=True))) for key, points in curves.items()}
-    return {image: bd_rate(made[anchor, image], made[codec, image]) for name, image in made if name == codec}
-
-
-def more_db(recipe: str, codec: str, anchor: str, layer: int) -> float | None:
-    """Mean difference of PSNR in dB at equal rates, of curves of averages; None of no common rate."""
-    points = points_of(recipe).items()
-
-    def curve(name: str) -> Curve:
-        chosen = [point for (of, _, k), point in points if (of, k) == (name, layer)]
-        return Curve(*(tuple(float(point[column]) for point in chosen) for column in ("bpp", "psnr")))
-
-    try:
-        return bd_psnr(curve(anchor), curve(codec))
-    except CurveError:
-        return None
+    rate = run(recipe).rate(codec, anchor, layer, scales)
+    assert rate is not None
+    return rate

@@ -8,29 +8,12 @@ from statistics import mean
 import pytest
 
 from experiments.page.items import FILE, read_items
-from tests.page_tables import (
-    PAGE,
-    README,
-    RESULTS,
-    TEXT,
-    bd_cell,
-    each_image,
-    measured,
-    more_db,
-    points_of,
-    rows,
-    shown,
-)
+from experiments.page.numbers import shown
+from tests.page_tables import PAGE, README, RESULTS, TEXT, measured, rows, run
 
 
 def mean_of_images(recipe: str, codec: str, anchor: str, layer: int) -> str:
-    return shown(float(bd_cell(recipe, codec, anchor, layer, rule="mean of images")))
-
-
-def seconds(recipe: str, codec: str, layer: int = 0) -> float:
-    """Of encoding a picture, mean over qualities."""
-    points = points_of(recipe)
-    return mean(float(row["encode_seconds"]) for (name, _, k), row in points.items() if (name, k) == (codec, layer))
+    return shown(run(recipe).rate(codec, anchor, layer, rule="mean of images"))
 
 
 def test_the_table_of_steps_is_what_was_measured() -> None:
@@ -41,11 +24,11 @@ def test_the_table_of_steps_is_what_was_measured() -> None:
         codec = f"{'universal' if 'adapters' in words else 'refine'} {steps}"
         recipe = "adaptation_steps"
         found = [measured(recipe, codec, "plain", 0), mean_of_images(recipe, codec, "plain", 0)]
-        assert method == "latents" and cells == [*found, f"{seconds(recipe, codec):.0f}"], codec
+        assert method == "latents" and cells == [*found, f"{run(recipe).seconds(codec):.0f}"], codec
 
 
 def test_what_refinement_gains_on_kodak_is_what_was_measured() -> None:
-    gains = each_image("adaptation_kodak", "refined", "mean-scale", 0)
+    gains = run("adaptation_kodak").each_image("refined", "mean-scale")
     assert len(gains) == 24 and max(gains.values()) < 0
     told = (
         f"{measured('adaptation_kodak', 'refined', 'mean-scale', 0)}% "
@@ -53,7 +36,7 @@ def test_what_refinement_gains_on_kodak_is_what_was_measured() -> None:
         f"{shown(min(gains.values()))} to {shown(max(gains.values()))}% on single ones)"
     )
     assert told in TEXT[PAGE]
-    assert f"some {seconds('adaptation_kodak', 'refined'):.0f} seconds a picture" in TEXT[PAGE]
+    assert f"some {run('adaptation_kodak').seconds('refined'):.0f} seconds a picture" in TEXT[PAGE]
     assert f"[{measured('adaptation_kodak', 'refined', 'mean-scale', 0)}% BD-rate](" in TEXT[README]
 
 
@@ -63,7 +46,7 @@ DOMAINS = ("vector", "comic", "line")
 @pytest.mark.parametrize("row", rows("| method | vector |"), ids=lambda row: row[0])
 def test_the_table_of_domains_is_what_was_measured(row: list[str]) -> None:
     method, *cells = row
-    gains = [more_db(f"universal_{domain}", method, "plain", 0) for domain in DOMAINS]
+    gains = [run(f"universal_{domain}").more_db(method, "plain") for domain in DOMAINS]
     rates = [measured(f"universal_{domain}", method, "plain", 0) for domain in DOMAINS]
     assert cells == [*rates, *("-" if gain is None else f"{gain:+.2f}" for gain in gains)]
 
@@ -99,7 +82,7 @@ def test_what_the_methods_of_others_send_is_what_was_measured() -> None:
 def test_the_table_of_adapted_stacks_is_what_was_measured(row: list[str]) -> None:
     codec, *cells = row
     found = [measured("adaptation_layers", codec, "GC plain" if codec[:2] == "GC" else "plain", k) for k in range(3)]
-    assert cells == [*found, f"{seconds('adaptation_layers', codec):.0f}"]
+    assert cells == [*found, f"{run('adaptation_layers').seconds(codec):.0f}"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +92,7 @@ def test_the_table_of_adapted_stacks_is_what_was_measured(row: list[str]) -> Non
 def test_what_a_joint_search_gains_beside_layer_after_layer_is_what_was_measured(
     codec: str, better: list[bool], words: str
 ) -> None:
-    gains = sorted(each_image("adaptation_layers", codec, "layer after layer", 2).values())
+    gains = sorted(run("adaptation_layers").each_image(codec, "layer after layer", 2).values())
     assert [gain < 0 for gain in gains] == better
     less = measured("adaptation_layers", codec, "layer after layer", 2).removeprefix("-")
     assert f"the top layer has {less}% fewer bits than layer after layer" in TEXT[PAGE]

@@ -4,6 +4,7 @@
     python -m experiments.page check [NAME ...]    measure some items of each again and compare
     python -m experiments.page take OUT/NAME ...   publish runs that `layered bench` has finished
     python -m experiments.page draw [NAME ...]     draw the figures again from the tables that are there
+    python -m experiments.page fill [PAGE ...]     write the numbers in the page's tables from those that are there
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rich.progress import Progress
 
 from experiments.harness import run as measure_all
 from experiments.page.figure import draw
+from experiments.page.fill import fill
 from experiments.page.index import RESULTS, chosen
 from experiments.page.items import FILE
 from experiments.page.models import earlier
@@ -30,6 +32,8 @@ from experiments.words import quantity
 from layered.errors import LayeredError
 
 __all__ = ["main"]
+
+README = RESULTS.parents[1] / "README.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,12 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     taken.add_argument("runs", nargs="+", type=Path, metavar="OUT/NAME")
     drawn = commands.add_parser("draw")
     drawn.add_argument("names", nargs="*", metavar="NAME")
+    written = commands.add_parser("fill")
+    written.add_argument("pages", nargs="*", type=Path, metavar="PAGE", default=[RESULTS / "README.md", README])
     given = parser.parse_args(arguments)
     try:
         if given.command == "run":
             return _run(given.names, given.out, given.workers, given.folder)
         if given.command == "check":
             return _check(given.names, given.items, given.seed, given.adapted, given.folder)
+        if given.command == "fill":
+            for page in given.pages:
+                for line in fill(page, given.folder):
+                    print(line)
+            return 0
         if given.command == "draw":
             for run in chosen(given.names, given.folder):
                 if not given.names and not (given.folder / run.name).is_dir():

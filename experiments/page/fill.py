@@ -1,0 +1,181 @@
+"""Writes the numbers in the tables of the README and its page of results anew, from what was measured.
+
+Words, and what papers have published, stay as they are.  A table is found by how its header begins; what its rows are
+of is read from their first cells.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import mean
+
+from experiments.page.index import published
+from experiments.page.models import MADE, earlier
+from experiments.page.numbers import Measured, shown
+from experiments.recipe import load_recipe
+from experiments.tables import RULES
+from experiments.words import ladder_label
+from layered.errors import RecipeError
+from layered.files import write_bytes_atomic
+
+__all__ = ["fill", "filled"]
+
+Runs = Callable[[str], Measured]
+Fill = Callable[[list[str], Runs], list[str]]
+
+WIDTH = 120
+BPG = "BPG (x265, 8 bits)"
+ANCHORS = ("simulcast mean-scale", "single mean-scale")
+SCALES = {"4.5": "x0.2222 x0.4444 x1", "5": "x0.2 x0.4 x1", "5.5": "x0.1818 x0.3636 x1", "6": "x0.1667 x0.3333 x1"}
+DOMAINS = ("vector", "comic", "line")
+REPLACED = "Measured with weights that have been replaced since: "
+ORIGINS = "| recipe | commit | time |"
+
+
+def fill(page: Path, folder: Path) -> list[str]:
+    """Fill the tables of the file `page` from the runs in `folder`, and return the lines that are new.
+
+    Raises RecipeError where a run is not there.
+    """
+    before = page.read_text(encoding="utf-8")
+    after = filled(before, folder)
+    write_bytes_atomic(page, after.encode())
+    known = set(before.splitlines())
+    return [line for line in after.splitlines() if line not in known]
+
+
+def filled(text: str, folder: Path) -> str:
+    """The text of a page with the numbers of the runs in `folder`.  Raises RecipeError where one is not there."""
+    lines = text.splitlines()
+    replaced = _replaced(folder) if any(line.startswith(ORIGINS) for line in lines) else None
+    tables = dict(TABLES)
+    if replaced is not None:
+        tables[ORIGINS] = lambda row, runs: _origin(row, runs, replaced)
+    for number, line in enumerate(lines):
+        if (cells := next((tables[start] for start in tables if line.startswith(start)), None)) is None:
+            continue
+        for below in range(number + 2, len(lines)):
+            if not lines[below].startswith("|"):
+                break
+            row = [cell.strip() for cell in lines[below].strip("|").split("|")]
+            lines[below] = f"| {' | '.join(cells(row, lambda run: Measured(folder / run)))} |"
+    return "\n".join(lines if replaced is None else _at_the_top(lines, replaced)) + "\n"
+
+
+def _three_layers(row: list[str], runs: Runs) -> list[str]:
+    names = [name.lower().replace("single-layer", "single").replace("jpeg 2000", "jpeg2000") for name in row[:2]]
+    return [*row[:2], *(shown(runs("kodak_3layer").rate(names[0], names[1], layer)) for layer in range(3))]
+
+
+def _all_methods(row: list[str], runs: Runs) -> list[str]:
+    base, first, second = (shown(runs("compass_table_bl_el1").rate("layered", row[0], layer)) for layer in range(3))
+    return [row[0], base, first, row[3], second]
+
+
+def _pairs_of_scales(row: list[str], runs: Runs) -> list[str]:
+    run = runs("compass_table_el2")
+    labels = [ladder_label(scales) for scales in load_recipe("compass_table_el2").scales]
+    found = [rate for label in labels if (rate := run.rate("layered", row[0], 2, label)) is not None]
+    if len(found) < len(labels):
+        raise RecipeError(f"compass_table_el2: {row[0]}: {len(labels) - len(found)} pairs of scales have no BD-rate")
+    return [row[0], *map(shown, (min(found), mean(found), max(found))), *row[4:]]
+
+
+def _beyond(row: list[str], runs: Runs) -> list[str]:
+    simulcast, single = (shown(runs("out_of_distribution").rate("layered", a, 2, SCALES[row[0]])) for a in ANCHORS)
+    return [row[0], simulcast, row[2], single, row[4]]
+
+
+def _many_layers(row: list[str], runs: Runs) -> list[str]:
+    labels = {str(len(scales)): ladder_label(scales) for scales in load_recipe("many_layers").scales}
+    top, label = int(row[0]) - 1, labels[row[0]]
+    return [row[0], *(shown(runs("many_layers").rate("layered", anchor, top, label)) for anchor in ANCHORS)]
+
+
+def _everyday(row: list[str], runs: Runs) -> list[str]:
+    return [row[0], shown(runs("classical_kodak").rate(row[0].split(" (`")[0], BPG))]
+
+
+def _base_layers(row: list[str], runs: Runs) -> list[str]:
+    return [row[0], shown(runs("base_layers").rate(row[0].split(" (")[0].lower(), "mean-scale"))]
+
+
+def _at_one_rate(row: list[str], runs: Runs) -> list[str]:
+    return list(next(found for found in runs("low_rate_kodak").nearest() if found["codec"] == row[0]).values())
+
+
+def _tunable(row: list[str], runs: Runs) -> list[str]:
+    point = runs("low_rate_kodak").points()["tunable GC", row[0], 0]
+    return [row[0], f"{float(point['bpp']):.4f}", f"{float(point['psnr']):.2f}", f"{float(point['ms_ssim']):.4f}"]
+
+
+def _steps(row: list[str], runs: Runs) -> list[str]:
+    run, steps = runs("adaptation_steps"), row[0].split(",")[0].rsplit(" ", 1)[1]
+    codec = f"{'universal' if 'adapters' in row[0] else 'refine'} {steps}"
+    return [row[0], *(shown(run.rate(codec, "plain", rule=rule)) for rule in RULES), f"{run.seconds(codec):.0f}"]
+
+
+def _domains(row: list[str], runs: Runs) -> list[str]:
+    found = [runs(f"universal_{domain}") for domain in DOMAINS]
+    gains = [run.more_db(row[0], "plain") for run in found]
+    rates = [shown(run.rate(row[0], "plain")) for run in found]
+    return [row[0], *rates, *("-" if gain is None else f"{gain:+.2f}" for gain in gains)]
+
+
+def _stacks(row: list[str], runs: Runs) -> list[str]:
+    run, plain = runs("adaptation_layers"), "GC plain" if row[0].startswith("GC") else "plain"
+    return [row[0], *(shown(run.rate(row[0], plain, layer)) for layer in range(3)), f"{run.seconds(row[0]):.0f}"]
+
+
+TABLES: Mapping[str, Fill] = {
+    "| codec | against | BL 1/4 |": _three_layers,
+    "| layered against | BL 1/4 |": _all_methods,
+    "| layered against | lowest |": _pairs_of_scales,
+    "| EL2 / BL | against simulcast |": _beyond,
+    "| layers | against simulcast |": _many_layers,
+    "| codec | BD-rate |": _everyday,
+    "| base layer | BD-rate |": _base_layers,
+    "| codec | bpp | times GC's |": _at_one_rate,
+    "| quality | bpp | PSNR |": _tunable,
+    "| steps | BD-rate | mean of images |": _steps,
+    "| method | vector |": _domains,
+    "| adapted | BL |": _stacks,
+}
+"""By how the header of a table begins, what makes its rows."""
+
+
+def _replaced(folder: Path) -> dict[str, tuple[str, ...]]:
+    """By the names of the runs, the weights among theirs that have been replaced since."""
+    return {run.name: earlier(run, folder) for run in published(folder)}
+
+
+def _origin(row: list[str], runs: Runs, replaced: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Commit, number of records and earlier weights of a run; the rest of what is said of it stays."""
+    name, (commit, told) = row[0].strip("`"), row[1:]
+    path = runs(name).folder / MADE
+    if path.is_file():
+        made = json.loads(path.read_text(encoding="utf-8"))
+        if not any(known.startswith(commit) for known in made["commits"]):
+            commit = made["commits"][-1][:7]
+        told = re.sub(r"[\d,]+ records", f"{made['records']:,} records", told, count=1)
+    if name in replaced:
+        told = told.partition("; of earlier ")[0]
+        if replaced[name]:
+            told += f"; of earlier {', '.join(f'`{weights}`' for weights in replaced[name])}"
+    return [row[0], commit, told]
+
+
+def _at_the_top(lines: list[str], replaced: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The lines with the paragraph that names the runs of replaced weights, above the list of contents."""
+    names = ", ".join(f"`{name}`" for name, weights in replaced.items() if weights)
+    told = textwrap.wrap(f"{REPLACED}{names}.", WIDTH, break_long_words=False, break_on_hyphens=False) if names else []
+    start = next((number for number, line in enumerate(lines) if line.startswith(REPLACED)), None)
+    if start is None:
+        start = end = next(number for number, line in enumerate(lines) if line.startswith("- ["))
+    else:
+        end = lines.index("", start) + 1
+    return [*lines[:start], *([*told, ""] if told else []), *lines[end:]]

@@ -1,0 +1,84 @@
+"""What a run of the results page measured, read from the tables that are kept of it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from experiments.bdrate import Curve, CurveError, bd_psnr, bd_rate
+from experiments.page.items import FILE, read_items
+from experiments.tables import RULES
+from layered.errors import RecipeError
+
+__all__ = ["Measured", "shown"]
+
+
+def shown(rate: float | None) -> str:
+    """A BD-rate in percent as the page shows it, a dash where there is none."""
+    return "-" if rate is None else f"{rate:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The tables in the folder of a run.  Layers are counted from the base layer, 0."""
+
+    folder: Path
+
+    def rate(
+        self, codec: str, anchor: str, layer: int = 0, scales: str | None = None, rule: str = RULES[0]
+    ) -> float | None:
+        """BD-rate in percent of a codec against an anchor; None where the curves have too little in common.
+
+        scales: the label of the layers' scales, where the run has several.  rule: how images are put together, one of
+        `experiments.tables.RULES`.  Raises RecipeError where the run has no such row.
+        """
+        for row in self._rows("bd_rate.csv"):
+            same = (row["codec"], row["anchor"], row["layer"], row["rule"]) == (codec, anchor, str(layer), rule)
+            if same and scales in (None, row["scales"]):
+                return float(row["bd_rate_percent"]) if row["bd_rate_percent"] else None
+        where = "" if scales is None else f", {scales}"
+        raise RecipeError(f"{self.folder.name}: no BD-rate of {codec!r} against {anchor!r}, layer {layer}{where}")
+
+    def points(self) -> dict[tuple[str, str, int], dict[str, str]]:
+        """The averages by codec, quality and layer, for a run of one set of scales."""
+        return {(row["codec"], row["quality"], int(row["layer"])): row for row in self._rows("points.csv")}
+
+    def curve(self, codec: str, layer: int = 0) -> Curve:
+        """The averages of a codec's layer as a curve.  Raises CurveError for one that is none."""
+        chosen = [row for (name, _, of), row in self.points().items() if (name, of) == (codec, layer)]
+        return Curve(*(tuple(float(row[column]) for row in chosen) for column in ("bpp", "psnr")))
+
+    def more_db(self, codec: str, anchor: str, layer: int = 0) -> float | None:
+        """BD-PSNR in dB, of curves of averages; None where they have no rate in common."""
+        try:
+            return bd_psnr(self.curve(anchor, layer), self.curve(codec, layer))
+        except CurveError:
+            return None
+
+    def seconds(self, codec: str, layer: int = 0) -> float:
+        """Of encoding a picture, mean over qualities."""
+        chosen = [row for (name, _, of), row in self.points().items() if (name, of) == (codec, layer)]
+        return mean(float(row["encode_seconds"]) for row in chosen)
+
+    def each_image(self, codec: str, anchor: str, layer: int = 0) -> dict[str, float]:
+        """BD-rates in percent of single images, from what is kept of every item."""
+        curves: dict[tuple[str, str], list[tuple[int, float]]] = {}
+        for key, layers in read_items(self.folder / FILE).items():
+            size, psnr = layers[layer]
+            curves.setdefault((key.codec, key.image), []).append((size, float(psnr)))
+        made = {key: Curve(*map(tuple, zip(*points, strict=True))) for key, points in curves.items()}
+        return {image: bd_rate(made[anchor, image], made[codec, image]) for name, image in made if name == codec}
+
+    def nearest(self) -> list[dict[str, str]]:
+        """The table at one rate, for a run that has it."""
+        return self._rows("nearest.csv")
+
+    def _rows(self, table: str) -> list[dict[str, str]]:
+        path = self.folder / table
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except (OSError, ValueError, csv.Error) as error:
+            raise RecipeError(f"{path}: {error}") from None

@@ -1,0 +1,95 @@
+"""The tables of the page are written from what was measured, and nothing else of it changes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from experiments.page.__main__ import main
+from experiments.page.fill import REPLACED, TABLES, filled
+from experiments.page.index import RESULTS, published
+from experiments.page.models import MADE
+from experiments.page.numbers import Measured
+from layered.errors import RecipeError
+from tests.page_tables import PAGE, README, each_page
+
+TEXTS = {path: path.read_text(encoding="utf-8") for path in (README, PAGE)}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A copy of the page's folder."""
+    return shutil.copytree(RESULTS, tmp_path / "results")
+
+
+def different(before: str, after: str) -> list[tuple[str, str]]:
+    return [pair for pair in zip(before.splitlines(), after.splitlines(), strict=True) if pair[0] != pair[1]]
+
+
+@each_page
+def test_the_tables_are_as_they_are_written_from_what_was_measured(path: Path) -> None:
+    assert different(TEXTS[path], filled(TEXTS[path], RESULTS)) == []
+
+
+def test_every_number_that_is_spoiled_is_mended() -> None:
+    lines = TEXTS[PAGE].splitlines()
+    for start in TABLES:
+        number = next(number for number, line in enumerate(lines) if line.startswith(start)) + 2
+        cells = lines[number].split("|")
+        cells[2 + (cells[2].strip() in ("simulcast mean-scale", ""))] = " 77 "
+        lines[number] = "|".join(cells)
+    spoiled = "\n".join(lines) + "\n"
+    assert len(different(TEXTS[PAGE], spoiled)) == len(TABLES)
+    assert filled(spoiled, RESULTS) == TEXTS[PAGE]
+
+
+def test_a_number_that_was_measured_anew_is_the_only_change(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = results / "base_layers" / "bd_rate.csv"
+    old = Measured(results / "base_layers").rate("factorized", "mean-scale")
+    lines = table.read_text().splitlines()
+    row = next(n for n, line in enumerate(lines) if "factorized" in line and "curve of averages" in line)
+    assert old is not None and f"{old:.9g}" in lines[row]
+    lines[row] = lines[row].replace(f"{old:.9g}", "-3.25")
+    table.write_text("\n".join(lines) + "\n")
+    assert main(["--folder", str(results), "fill", str(results / PAGE.name)]) == 0
+    ((_, told),) = different(TEXTS[PAGE], (results / PAGE.name).read_text())
+    assert told == "| factorized (`factorized-small`) | -3.2 |" and told in capsys.readouterr().out
+
+
+def test_runs_of_replaced_weights_are_named_until_they_are_measured_again(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAYERED_DATA", "nowhere")
+    monkeypatch.setattr("experiments.page.fill.earlier", lambda run, folder: ())
+    clean = filled(TEXTS[PAGE], results)
+    assert REPLACED not in clean and "; of earlier" not in clean
+    monkeypatch.setattr(
+        "experiments.page.fill.earlier", lambda run, folder: ("gc-small",) if "universal" in run.name else ()
+    )
+    marked = filled(clean, results)
+    names = [run.name for run in published(results) if "universal" in run.name]
+    assert f"replaced since: {', '.join(f'`{name}`' for name in names)}." in " ".join(marked.split())
+    assert marked.count("; of earlier `gc-small` |") == len(names) and max(map(len, marked.split("\n- [")[0])) <= 120
+    monkeypatch.setattr("experiments.page.fill.earlier", lambda run, folder: ())
+    assert filled(marked, results) == clean
+
+
+def test_commit_and_records_are_those_of_the_run(results: Path) -> None:
+    path = results / "kodak_3layer" / MADE
+    made = json.loads(path.read_text()) | {"commits": ["0123456789"], "records": 98765}
+    path.write_text(json.dumps(made))
+    ((_, told),) = different(TEXTS[PAGE], filled(TEXTS[PAGE], results))
+    assert told.startswith("| `kodak_3layer` | 0123456 | 98,765 records, ")
+
+
+def test_a_run_that_is_not_there_is_told_and_the_page_stays(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(results / "many_layers")
+    with pytest.raises(SystemExit):
+        main(["--folder", str(results), "fill", str(results / PAGE.name)])
+    assert "many_layers" in capsys.readouterr().err
+    assert (results / PAGE.name).read_text(encoding="utf-8") == TEXTS[PAGE]
+    with pytest.raises(RecipeError, match="no BD-rate of 'nobody' against 'mean-scale', layer 0"):
+        Measured(results / "base_layers").rate("nobody", "mean-scale")
