@@ -22,6 +22,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from experiments.bdrate import Curve, CurveError, bd_rate
+from experiments.page.take import without_places
 from experiments.tables import Tables
 from layered.errors import LayeredError, OptionError
 from layered.files import write_bytes_atomic
@@ -105,7 +106,7 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
         "weights": sorted(digest for digest in digests if digest),
         "columns": "accumulated file bits per pixel, RGB PSNR in dB, MS-SSIM",
         "curves": curves,
-        "command": provenance.command,
+        "command": without_places(provenance.command),
         "commit": provenance.commit,
         "machine": provenance.machine,
     }

@@ -19,7 +19,7 @@ from experiments.runs import Results
 from layered.errors import RecipeError
 from layered.files import write_bytes_atomic
 
-__all__ = ["TABLES", "take"]
+__all__ = ["TABLES", "take", "without_places"]
 
 TABLES = ("points.csv", "bd_rate.csv", "nearest.csv")
 """The tables that are kept, of those that a run has."""
@@ -87,7 +87,7 @@ def _made(results: Results) -> Made:
     records = results.records
     versions = {pair for record in records for pair in record.fingerprint.items() if pair[0] in _LIBRARIES}
     return Made(
-        _without_places(results.provenance.command),
+        without_places(results.provenance.command),
         tuple(sorted({record.provenance.commit or "unknown" for record in records})),
         tuple(sorted({record.provenance.machine for record in records})),
         results.provenance.threads,
@@ -99,12 +99,12 @@ def _made(results: Results) -> Made:
     )
 
 
-def _without_places(command: str) -> str:
-    """The command without folders of the machine it ran on: `--out DIR`, and what is above the data's folder."""
+def without_places(command: str) -> str:
+    """The command without folders of its machine: `--out DIR`, `--folder DIR`, and what is above the data's folder."""
     words: list[str] = []
     parts = iter(shlex.split(command))
     for word in parts:
-        if word == "--out":
+        if word in ("--out", "--folder"):
             next(parts, None)
             continue
         key, equals, value = word.partition("=")

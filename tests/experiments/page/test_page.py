@@ -111,7 +111,8 @@ def test_numbers_are_kept_with_nine_digits_and_words_as_they_are(page: Path) -> 
 
 def test_commands_of_a_page_name_no_folder_of_the_machine(page: Path, tmp_path: Path) -> None:
     results = load_results(tmp_path / "out" / "tiny")
-    command = f"layered bench small --out {tmp_path} --set data.source={tmp_path}/vector --workers 2"
+    places = f"--out {tmp_path} --folder {tmp_path} --set data.source={tmp_path}/vector"
+    command = f"layered bench small {places} --workers 2"
     take(replace(results, provenance=replace(results.provenance, command=command)), page)
     made = json.loads((page / "tiny" / "made.json").read_text())
     assert made["command"] == "layered bench small --set data.source=vector --workers 2"
