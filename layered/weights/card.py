@@ -46,7 +46,14 @@ class Card:
         values = {"spec": self.spec, "training": self.training, "measured": self.measured}
         told = {key: value for key, value in values.items() if value}
         rest = yaml.safe_dump(told, sort_keys=False, default_flow_style=None, width=110)
-        return f"{self.name}  ({self.digest})\n{self.description}\n\n{rest}".rstrip()
+        replaced = ", ".join(self.measured.get("weights", ()))
+        note = f"Measured below are earlier weights of that name, {replaced}.\n" if self.is_of_earlier else ""
+        return f"{self.name}  ({self.digest})\n{self.description}\n{note}\n{rest}".rstrip()
+
+    @property
+    def is_of_earlier(self) -> bool:
+        """Whether what it measured was of weights that these have replaced."""
+        return self.digest not in self.measured.get("weights", (self.digest,))
 
 
 def catalogue() -> tuple[Card, ...]:

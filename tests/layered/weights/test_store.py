@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from layered.base.transforms import load_resized
 from layered.codec import LayeredCodec
 from layered.errors import OptionError
 from layered.spec import CodecSpec, build
-from layered.weights import card, catalogue, name_of, store
+from layered.weights import Card, card, catalogue, name_of, store
 from layered.weights.container import read_tensors
 from layered.weights.precision import bits_of, rounded
 from layered.weights.store import card_of, digest_of, export, save_codec
@@ -190,8 +191,16 @@ def test_bundled_weights_match_their_cards(entry: layered.weights.Card, tmp_path
     assert CodecSpec.model_validate(entry.spec) == codec.spec
     assert entry.training["phases"] and entry.training["machine"]
     assert entry.measured.get("curves") or entry.measured.get("kept")
+    assert ("earlier weights" in entry.text()) == entry.is_of_earlier
     export(entry.name, tmp_path / "out.safetensors")
     assert layered.load(tmp_path / "out.safetensors").digest == codec.digest
+
+
+def test_a_card_says_where_it_was_measured_with_earlier_weights() -> None:
+    made = Card("mine", "0123456789ab", "For a test.", {}, {}, {"weights": ["ba9876543210"]})
+    assert made.is_of_earlier and "Measured below are earlier weights of that name, ba9876543210." in made.text()
+    assert not replace(made, measured={"weights": ["aa", "0123456789ab"]}).is_of_earlier
+    assert not replace(made, measured={}).is_of_earlier
 
 
 def test_unknown_names_list_the_valid_ones() -> None:
