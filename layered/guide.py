@@ -54,7 +54,7 @@ def required(guide: Guide | None, image: Tensor, classes: int) -> Guide:
     Raises OptionError where there are none, or they are of another size or of classes beyond these.
     """
     if guide is None:
-        raise OptionError("these weights need a label map to encode: give one with the picture")
+        raise OptionError("these weights need a label map to encode: give one with the picture, --labels FILE")
     if guide.labels.shape[-2:] != image.shape[-2:]:
         raise OptionError(f"a label map of {guide.labels.shape[2]}x{guide.labels.shape[1]} is not of this picture")
     if (highest := int(guide.labels.max())) >= classes:

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _check(given.names, given.items, given.seed, given.adapted, given.folder)
         if given.command == "fill":
             for page in given.pages:
-                for line in fill(page, given.folder):
+                for line in fill(page, given.folder) or (f"{page}: nothing has changed",):
                     print(line)
             return 0
         if given.command == "draw":
