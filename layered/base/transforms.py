@@ -151,9 +151,9 @@ def strided(stack: nn.Module, x: Tensor) -> Tensor:
     Where an input is one wide, oneDNN 3.12 leaves parts of a bfloat16 convolution's weight gradient as they were in
     memory (kernel 5, stride 2).
     """
-    whole = x.shape[-1] <= 2
+    whole = x.shape[-1] <= 2 and next(stack.parameters()).dtype == torch.float32  # halved weights are not trained
     with torch.autocast(x.device.type, enabled=torch.is_autocast_enabled(x.device.type) and not whole):
-        y: Tensor = stack(x.to(next(stack.parameters()).dtype) if whole else x)
+        y: Tensor = stack(x.float() if whole else x)
     return y
 
 
