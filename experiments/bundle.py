@@ -22,7 +22,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from experiments.bdrate import Curve, CurveError, bd_rate
-from experiments.page.take import without_places
+from experiments.provenance import without_places
 from experiments.tables import Tables
 from layered.errors import LayeredError, OptionError
 from layered.files import write_bytes_atomic

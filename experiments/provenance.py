@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiments.cluster import available_cpus
 
-__all__ = ["command_line", "commit", "machine"]
+__all__ = ["command_line", "commit", "machine", "without_places"]
 
 
 def command_line() -> str:
@@ -23,6 +23,19 @@ def command_line() -> str:
         inner = package.parent.name == "experiments"  # these have no command of their own
         started = ["python", "-m", f"experiments.{package.name}"] if inner else [package.name]
     return shlex.join([*started, *sys.argv[1:]])
+
+
+def without_places(command: str) -> str:
+    """The command without folders of its machine: `--out DIR`, `--folder DIR`, and what is above the data's folder."""
+    words: list[str] = []
+    parts = iter(shlex.split(command))
+    for word in parts:
+        if word in ("--out", "--folder"):
+            next(parts, None)
+            continue
+        key, equals, value = word.partition("=")
+        words.append(f"{key}={Path(value).name}" if equals and value.startswith("/") else word)
+    return shlex.join(words)
 
 
 def commit() -> str | None:

@@ -289,6 +289,19 @@ def test_what_was_measured_with_weights_that_were_replaced_since_says_so(
     assert bool(replaced) == (f"`{run.name}`" in at_the_top)
 
 
+OF_THE_FINDINGS = {
+    "compass_table_bl_el1": "SHVC, Mei et al.", "out_of_distribution": "6 times", "many_layers": "nine layers",
+    "adaptation_kodak": "the minute of search", "gc_compass_kodak": "enhancement above GC", "classical_kodak": "BPG",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_THE_FINDINGS)
+def test_findings_of_weights_that_were_replaced_since_say_so(name: str) -> None:
+    (run,) = (run for run in published() if run.name == name)
+    told = TEXT[README].partition("the word that they are of earlier weights (")[2].partition(")")[0]
+    assert bool(earlier(run)) == (OF_THE_FINDINGS[name] in told)
+
+
 @pytest.mark.parametrize("run", published(), ids=lambda run: run.name)
 def test_every_recipe_of_the_page_has_a_figure_there(run: Published) -> None:
     shown = re.findall(r"\]\((\w+)/figure\.svg\)", TEXT[PAGE])

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     drawn = commands.add_parser("draw")
     drawn.add_argument("names", nargs="*", metavar="NAME")
     written = commands.add_parser("fill")
-    written.add_argument("pages", nargs="*", type=Path, metavar="PAGE", default=[RESULTS / "README.md", README])
+    written.add_argument("pages", nargs="*", type=Path, metavar="PAGE", help="default: the folder's and README.md")
     given = parser.parse_args(arguments)
     try:
         if given.command == "run":
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "check":
             return _check(given.names, given.items, given.seed, given.adapted, given.folder)
         if given.command == "fill":
-            for page in given.pages:
+            for page in given.pages or (given.folder / "README.md", README):
                 for line in fill(page, given.folder) or (f"{page}: nothing has changed",):
                     print(line)
             return 0

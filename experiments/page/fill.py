@@ -10,6 +10,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
@@ -24,13 +25,9 @@ from layered.files import write_bytes_atomic
 
 __all__ = ["fill", "filled"]
 
-Runs = Callable[[str], Measured]
-Fill = Callable[[list[str], Runs], list[str]]
-
 WIDTH = 120
 BPG = "BPG (x265, 8 bits)"
 ANCHORS = ("simulcast mean-scale", "single mean-scale")
-SCALES = {"4.5": "x0.2222 x0.4444 x1", "5": "x0.2 x0.4 x1", "5.5": "x0.1818 x0.3636 x1", "6": "x0.1667 x0.3333 x1"}
 DOMAINS = ("vector", "comic", "line")
 REPLACED = "Measured with weights that have been replaced since: "
 ORIGINS = "| recipe | commit | time |"
@@ -50,20 +47,33 @@ def fill(page: Path, folder: Path) -> list[str]:
 
 def filled(text: str, folder: Path) -> str:
     """The text of a page with the numbers of the runs in `folder`.  Raises RecipeError where one is not there."""
-    lines = text.splitlines()
-    replaced = _replaced(folder) if any(line.startswith(ORIGINS) for line in lines) else None
-    tables = dict(TABLES)
-    if replaced is not None:
-        tables[ORIGINS] = lambda row, runs: _origin(row, runs, replaced)
+    lines, runs = text.splitlines(), Runs(folder)
     for number, line in enumerate(lines):
-        if (cells := next((tables[start] for start in tables if line.startswith(start)), None)) is None:
+        if (cells := next((TABLES[start] for start in TABLES if line.startswith(start)), None)) is None:
             continue
         for below in range(number + 2, len(lines)):
             if not lines[below].startswith("|"):
                 break
             row = [cell.strip() for cell in lines[below].strip("|").split("|")]
-            lines[below] = f"| {' | '.join(cells(row, lambda run: Measured(folder / run)))} |"
-    return "\n".join(lines if replaced is None else _at_the_top(lines, replaced)) + "\n"
+            lines[below] = f"| {' | '.join(cells(row, runs))} |"
+    if any(line.startswith(ORIGINS) for line in lines):
+        lines = _at_the_top(lines, runs.replaced)
+    return "\n".join(lines) + "\n"
+
+
+class Runs:
+    """The runs in a folder, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, name: str) -> Measured:
+        return Measured(self.folder / name)
+
+    @cached_property
+    def replaced(self) -> dict[str, tuple[str, ...]]:
+        """Of the runs that the page's index names, the weights among theirs that have been replaced since."""
+        return {run.name: earlier(run, self.folder) for run in published(self.folder)}
 
 
 def _three_layers(row: list[str], runs: Runs) -> list[str]:
@@ -86,7 +96,8 @@ def _pairs_of_scales(row: list[str], runs: Runs) -> list[str]:
 
 
 def _beyond(row: list[str], runs: Runs) -> list[str]:
-    simulcast, single = (shown(runs("out_of_distribution").rate("layered", a, 2, SCALES[row[0]])) for a in ANCHORS)
+    label = ladder_label([ratio / float(row[0]) for ratio in (1, 2, float(row[0]))])
+    simulcast, single = (shown(runs("out_of_distribution").rate("layered", anchor, 2, label)) for anchor in ANCHORS)
     return [row[0], simulcast, row[2], single, row[4]]
 
 
@@ -131,7 +142,23 @@ def _stacks(row: list[str], runs: Runs) -> list[str]:
     return [row[0], *(shown(run.rate(row[0], plain, layer)) for layer in range(3)), f"{run.seconds(row[0]):.0f}"]
 
 
-TABLES: Mapping[str, Fill] = {
+def _origins(row: list[str], runs: Runs) -> list[str]:
+    """Commit, number of records and earlier weights of a run; the rest of what is said of it stays."""
+    name, (commit, told) = row[0].strip("`"), row[1:]
+    path = runs(name).folder / MADE
+    if path.is_file():
+        made = json.loads(path.read_text(encoding="utf-8"))
+        if not any(known.startswith(commit) for known in made["commits"]):
+            commit = made["commits"][-1][:7]
+        told = re.sub(r"[\d,]+ records", f"{made['records']:,} records", told, count=1)
+    if name in runs.replaced:
+        told = told.partition("; of earlier ")[0]
+        if runs.replaced[name]:
+            told += f"; of earlier {', '.join(f'`{weights}`' for weights in runs.replaced[name])}"
+    return [row[0], commit, told]
+
+
+TABLES: Mapping[str, Callable[[list[str], Runs], list[str]]] = {
     "| codec | against | BL 1/4 |": _three_layers,
     "| layered against | BL 1/4 |": _all_methods,
     "| layered against | lowest |": _pairs_of_scales,
@@ -144,29 +171,9 @@ TABLES: Mapping[str, Fill] = {
     "| steps | BD-rate | mean of images |": _steps,
     "| method | vector |": _domains,
     "| adapted | BL |": _stacks,
+    ORIGINS: _origins,
 }
 """By how the header of a table begins, what makes its rows."""
-
-
-def _replaced(folder: Path) -> dict[str, tuple[str, ...]]:
-    """By the names of the runs, the weights among theirs that have been replaced since."""
-    return {run.name: earlier(run, folder) for run in published(folder)}
-
-
-def _origin(row: list[str], runs: Runs, replaced: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Commit, number of records and earlier weights of a run; the rest of what is said of it stays."""
-    name, (commit, told) = row[0].strip("`"), row[1:]
-    path = runs(name).folder / MADE
-    if path.is_file():
-        made = json.loads(path.read_text(encoding="utf-8"))
-        if not any(known.startswith(commit) for known in made["commits"]):
-            commit = made["commits"][-1][:7]
-        told = re.sub(r"[\d,]+ records", f"{made['records']:,} records", told, count=1)
-    if name in replaced:
-        told = told.partition("; of earlier ")[0]
-        if replaced[name]:
-            told += f"; of earlier {', '.join(f'`{weights}`' for weights in replaced[name])}"
-    return [row[0], commit, told]
 
 
 def _at_the_top(lines: list[str], replaced: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,12 +13,13 @@ from experiments.page.figure import draw
 from experiments.page.index import INDEX, published
 from experiments.page.items import FILE, write_items
 from experiments.page.models import MADE, models, weights_of
+from experiments.provenance import without_places
 from experiments.recipe import Recipe
 from experiments.runs import Results
 from layered.errors import RecipeError
 from layered.files import write_bytes_atomic
 
-__all__ = ["TABLES", "take", "without_places"]
+__all__ = ["TABLES", "take"]
 
 TABLES = ("points.csv", "bd_rate.csv", "nearest.csv")
 """The tables that are kept, of those that a run has."""
@@ -97,19 +97,6 @@ def _made(results: Results) -> Made:
         tuple(f"{name} {version}" for name, version in sorted(versions)),
         models(results.recipe, records),
     )
-
-
-def without_places(command: str) -> str:
-    """The command without folders of its machine: `--out DIR`, `--folder DIR`, and what is above the data's folder."""
-    words: list[str] = []
-    parts = iter(shlex.split(command))
-    for word in parts:
-        if word in ("--out", "--folder"):
-            next(parts, None)
-            continue
-        key, equals, value = word.partition("=")
-        words.append(f"{key}={Path(value).name}" if equals and value.startswith("/") else word)
-    return shlex.join(words)
 
 
 def _short(cell: str) -> str:
