@@ -37,7 +37,7 @@ $(VENV)/.ready-%: pyproject.toml
 	@echo "Setting up $(VENV) with the packages for '$*': some minutes and, with CUDA builds of torch, some GB"
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "error: $(PYTHON) has no working venv module (on Debian: apt install python3-venv)"; exit 1; } >&2
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	$(PY) -m pip install --disable-pip-version-check --editable ".[$*]"
 	@touch $@
 
 clean:

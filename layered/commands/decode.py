@@ -89,6 +89,9 @@ def decode(
             else:
                 decoded = dict(enumerate(model.decode(data, layers=chosen + 1, strict=not lenient)))
                 pictures = decoded if every else {chosen: decoded[chosen]}
+        if box is not None and _skewed(box, parsed.header.width, parsed.header.height):
+            full = f"{parsed.header.width}x{parsed.header.height}"
+            print(f"warning: {job.name}: --size {size} distorts a picture of {full}", file=sys.stderr)
         if parsed.dropped:
             print(f"warning: {job.name}: the tail was dropped ({parsed.dropped})", file=sys.stderr)
         for k, picture in pictures.items():
@@ -97,6 +100,11 @@ def decode(
         return f"{job.name} -> {job.target}: {sizes}"
 
     run(jobs, work, "decoding")
+
+
+def _skewed(box: tuple[int, int], width: int, height: int) -> bool:
+    """Whether a size is of another shape than width x height, by more than a pixel of rounding a side explains."""
+    return abs(box[0] * height - box[1] * width) > max(width, height)
 
 
 def _whole_layers(data: bytes) -> str:

@@ -86,9 +86,19 @@ def encode(
 
             data = encode_to_bytes(codec, image, scales, budget, exact=exact, verify=not no_verify, guide=guide)
         write_output(job.target, data)
-        return f"{job.name} -> {job.target}: {len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
+        told = f"{job.name} -> {job.target}: {len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
+        if budget is not None and _quality_of(data) >= codec.quality_range[1]:
+            told += "; the target allowed more than the highest quality takes"
+        return told
 
     if len(jobs) > 1:
         codec = named_codec(weights, device)
         codec.qualities(chosen, len(ladder_of(given, codec)))  # what is wrong is told once, not for each file
     run(jobs, work, "encoding")
+
+
+def _quality_of(data: bytes) -> float:
+    """The quality of a stream's base layer, which stands for all where a target was given."""
+    from layered.stream import parse
+
+    return parse(data).chunks[0].quality

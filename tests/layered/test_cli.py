@@ -151,6 +151,17 @@ def test_exact_reaches_the_stream(place: Path, weights: str) -> None:
     assert header.exact and header.layers == 1
 
 
+@pytest.mark.parametrize(
+    ("size", "warned"),
+    [("40x28", False), ("20x14", False), ("13x9", False), ("3x2", False), ("57x39", False), ("57x41", True), ("28x40", True)],
+)
+def test_a_size_of_another_shape_is_warned_of(
+    place: Path, weights: str, size: str, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["decode", "a.lyr", "b.png", "--size", size, "--weights", weights]) == 0
+    assert (f"--size {size} distorts a picture of 40x28" in capsys.readouterr().err) is warned
+
+
 def test_decoding_to_any_size_goes_beyond_the_top_layer(
     place: Path, weights: str, tiny_codec: LayeredCodec
 ) -> None:
@@ -489,8 +500,14 @@ def test_two_inputs_never_share_an_output(place: Path, error_line: Errors) -> No
     assert "would be written for both in/a.lyr and in/b.lyr" in error_line()
 
 
-def test_an_endless_budget_takes_the_best_quality(place: Path, weights: str) -> None:
+def test_an_endless_budget_takes_the_best_quality_and_says_so(
+    place: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = Path("a.lyr").stat().st_size
+    assert run(["encode", "a.png", "b.lyr", "--target-bytes", str(size), "--weights", weights]) == 0
+    assert "the highest quality" not in capsys.readouterr().err
     assert run(["encode", "a.png", "b.lyr", "--target-bpp", "1e308", "--weights", weights]) == 0
+    assert "the target allowed more than the highest quality" in capsys.readouterr().err
     assert run(["encode", "a.png", "c.lyr", "--quality", "3", "--weights", weights]) == 0
     assert Path("b.lyr").read_bytes() == Path("c.lyr").read_bytes()
 
