@@ -153,7 +153,7 @@ def test_exact_reaches_the_stream(place: Path, weights: str) -> None:
 
 @pytest.mark.parametrize(
     ("size", "warned"),
-    [("40x28", False), ("20x14", False), ("13x9", False), ("3x2", False), ("57x39", False), ("57x41", True), ("28x40", True)],
+    [("40x28", False), ("13x9", False), ("3x2", False), ("57x39", False), ("57x41", True), ("28x40", True)],
 )
 def test_a_size_of_another_shape_is_warned_of(
     place: Path, weights: str, size: str, warned: bool, capsys: pytest.CaptureFixture[str]
