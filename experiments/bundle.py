@@ -23,6 +23,8 @@ from safetensors import SafetensorError, safe_open
 
 from experiments.bdrate import Curve, CurveError, bd_rate
 from experiments.provenance import without_places
+from experiments.restack import restacked
+from experiments.runs import load_results
 from experiments.tables import Tables
 from layered.errors import LayeredError, OptionError
 from layered.files import write_bytes_atomic
@@ -88,9 +90,14 @@ def _told(phase: Mapping[str, Any]) -> dict[str, Any]:
 def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
     """Average (bpp, PSNR in dB, MS-SSIM) of each layer and quality, with the command and commit behind them.
 
-    weights: digests of those that the codecs were measured with.
+    weights: digests of those that the codecs were measured with.  Raises OptionError for another codec than the run
+    has, for failures, and for several sets of scales.
     """
-    run = store_results(results)
+    run = Tables(load_results(results))
+    if run.results.failures or len(run.ladders) > 1:
+        raise OptionError(f"{results}: items are missing, or it has several sets of scales; a card holds whole curves")
+    if unknown := sorted(set(codecs) - set(run.codecs)):
+        raise OptionError(f"--codec: {results} has no {unknown[0]!r}, but {', '.join(run.codecs)}")
     digests = {record.fingerprint.get("model") for record in run.results.records if record.codec in codecs}
     curves = {
         codec: {
@@ -165,13 +172,6 @@ def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def store_results(folder: Path) -> Tables:
-    """The tables of a run's records."""
-    from experiments.runs import load_results
-
-    return Tables(load_results(folder))
-
-
 def _bits(text: str) -> tuple[str, int]:
     """`NAME=BITS`, or `BITS` for all."""
     name, _, bits = text.rpartition("=")
@@ -208,13 +208,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     values = dict(there.measured) if there and given.card_only else {}
     if given.results:
         values |= measured(given.results, given.codec)
+        _require_own(values["weights"], target if given.card_only else given.run[-1] / "weights.safetensors")
     if given.kept:
         values["kept"] = _lines(given.kept)
     if there and not (given.card_only or given.even_if_worse):
         _require_better(there.measured, values)
     if not given.card_only:
         codec = store.load(given.run[-1] / "weights.safetensors")
-        store.save_codec(codec, target, given.name, training, on=given.on, significant=dict(given.significant))
+        with restacked(given.name, given.folder):
+            store.save_codec(codec, target, given.name, training, on=given.on, significant=dict(given.significant))
     codec = store.load(target)
     description = given.description or (there.description if there else "")
     card = Card(given.name, codec.digest.hex(), description, codec.spec.model_dump(mode="json"), training, values)
@@ -230,12 +232,20 @@ def _require_sense(given: argparse.Namespace, there: Card | None) -> None:
     dead = {
         "--on, --significant and --even-if-worse go without --card-only": given.card_only
         and (given.on or given.significant or given.even_if_worse),
+        "--on: weights do not stand on themselves": given.name in given.on,
+        "--even-if-worse: there is no card to compare with": given.even_if_worse and there is None,
         "--continued goes with --run": given.continued and not given.run,
         "--machine and --run go together": bool(given.machine) != bool(given.run),
         "--codec and --results go together": bool(given.codec) != bool(given.results),
     }
     if wrong := next((told for told, is_so in dead.items() if is_so), None):
         raise OptionError(wrong)
+
+
+def _require_own(digests: Sequence[str], path: Path) -> None:
+    """Raises OptionError unless what was measured are the weights at `path`, and no others."""
+    if digests != [own := store.load(path).digest.hex()]:
+        raise OptionError(f"--results: measured with {', '.join(digests) or 'no weights'}; {path} is {own}")
 
 
 def _lines(path: Path) -> list[str]:

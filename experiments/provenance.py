@@ -13,6 +13,9 @@ from experiments.cluster import available_cpus
 
 __all__ = ["command_line", "commit", "machine", "without_places"]
 
+RESULTS = "experiments/results"
+"""What a run writes itself, so that the next one is not of another checkout than it."""
+
 
 def command_line() -> str:
     """The command line as a user would type it, without the place of the program."""
@@ -22,6 +25,8 @@ def command_line() -> str:
         package = program.parent
         inner = package.parent.name == "experiments"  # these have no command of their own
         started = ["python", "-m", f"experiments.{package.name}"] if inner else [package.name]
+    elif program.suffix == ".py" and program.parent.name == "experiments":
+        started = ["python", "-m", f"experiments.{program.stem}"]
     return shlex.join([*started, *sys.argv[1:]])
 
 
@@ -30,22 +35,26 @@ def without_places(command: str) -> str:
     words: list[str] = []
     parts = iter(shlex.split(command))
     for word in parts:
-        if word in ("--out", "--folder"):
-            next(parts, None)
-            continue
         key, equals, value = word.partition("=")
-        words.append(f"{key}={Path(value).name}" if equals and value.startswith("/") else word)
+        if key in ("--out", "--folder"):
+            if not equals:
+                next(parts, None)
+        elif equals and value.startswith("/"):
+            words.append(f"{key}={Path(value).name}")
+        else:
+            words.append(Path(word).name if word.startswith("/") else word)
     return shlex.join(words)
 
 
+@cache  # what runs is the code as it was when this process began, whatever is committed meanwhile
 def commit() -> str | None:
-    """The commit of the checkout that this code lies in, with "+" where files differ from it."""
+    """The commit of the checkout that this code lies in, with "+" where files differ from it, but for results."""
     root = Path(__file__).resolve().parent.parent
     try:
         # An installed copy may lie inside somebody else's repository, whose commit would say nothing.
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
             return None
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
         return _git(root, "rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None

@@ -27,7 +27,7 @@ from experiments.page.models import earlier
 from experiments.page.recheck import Verdict, recheck, sampled
 from experiments.page.take import take
 from experiments.report import write_report
-from experiments.runs import find_run, load_results
+from experiments.runs import load_results
 from experiments.words import quantity
 from layered.errors import LayeredError
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     drawn = commands.add_parser("draw")
     drawn.add_argument("names", nargs="*", metavar="NAME")
     written = commands.add_parser("fill")
-    written.add_argument("pages", nargs="*", type=Path, metavar="PAGE", help="default: the folder's and README.md")
+    written.add_argument("pages", nargs="*", type=Path, metavar="PAGE", help="default: the folder's, and README.md")
     given = parser.parse_args(arguments)
     try:
         if given.command == "run":
@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "check":
             return _check(given.names, given.items, given.seed, given.adapted, given.folder)
         if given.command == "fill":
-            for page in given.pages or (given.folder / "README.md", README):
+            own = (README,) if given.folder.resolve() == RESULTS else ()
+            for page in given.pages or (given.folder / README.name, *own):
                 for line in fill(page, given.folder) or (f"{page}: nothing has changed",):
                     print(line)
             return 0
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(draw(run.load(), given.folder / run.name))
             return 0
         for folder in given.runs:
-            print(take(load_results(find_run(folder)), given.folder))
+            print(take(load_results(folder), given.folder))
         return 0
     except LayeredError as error:
         parser.exit(2, f"error: {error}\n")

@@ -1,7 +1,7 @@
 """Writes the numbers in the tables of the README and its page of results anew, from what was measured.
 
-Words, and what papers have published, stay as they are.  A table is found by how its header begins; what its rows are
-of is read from their first cells.
+Words, and what papers have published, stay as they are.  A table is found by its header; what its rows are of is read
+from their first cells.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Mapping
+from difflib import ndiff
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
-from experiments.page.index import published
-from experiments.page.models import MADE, earlier
+from experiments.page.models import MADE, replaced
 from experiments.page.numbers import Measured, shown
 from experiments.recipe import load_recipe
 from experiments.tables import RULES
@@ -34,29 +34,39 @@ ORIGINS = "| recipe | commit | time |"
 
 
 def fill(page: Path, folder: Path) -> list[str]:
-    """Fill the tables of the file `page` from the runs in `folder`, and return the lines that are new.
+    """Fill the tables of the file `page` from the runs in `folder`, and return the lines that differ, as in a diff.
 
-    Raises RecipeError where a run is not there.
+    Raises RecipeError where a run, or the page, is not there.
     """
-    before = page.read_text(encoding="utf-8")
+    try:
+        before = page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{page}: {error}") from None
     after = filled(before, folder)
-    write_bytes_atomic(page, after.encode())
-    known = set(before.splitlines())
-    return [line for line in after.splitlines() if line not in known]
+    if after != before:
+        write_bytes_atomic(page, after.encode())
+    return [line for line in ndiff(before.splitlines(), after.splitlines()) if line.startswith(("- ", "+ "))]
 
 
 def filled(text: str, folder: Path) -> str:
-    """The text of a page with the numbers of the runs in `folder`.  Raises RecipeError where one is not there."""
+    """The text of a page with the numbers of the runs in `folder`.
+
+    Raises RecipeError where one is not there, or a row is of something that it has not measured.
+    """
     lines, runs = text.splitlines(), Runs(folder)
     for number, line in enumerate(lines):
-        if (cells := next((TABLES[start] for start in TABLES if line.startswith(start)), None)) is None:
+        if line not in TABLES:
             continue
         for below in range(number + 2, len(lines)):
             if not lines[below].startswith("|"):
                 break
             row = [cell.strip() for cell in lines[below].strip("|").split("|")]
-            lines[below] = f"| {' | '.join(cells(row, runs))} |"
-    if any(line.startswith(ORIGINS) for line in lines):
+            try:
+                lines[below] = f"| {' | '.join(TABLES[line](row, runs))} |"
+            except (LookupError, ValueError, StopIteration) as error:
+                told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                raise RecipeError(f"line {below + 1}, {row[0]!r}: not a row of this table ({told})") from None
+    if ORIGINS in lines:
         lines = _at_the_top(lines, runs.replaced)
     return "\n".join(lines) + "\n"
 
@@ -67,13 +77,15 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+        self._read: dict[str, Measured] = {}
+
     def __call__(self, name: str) -> Measured:
-        return Measured(self.folder / name)
+        return self._read.setdefault(name, Measured(self.folder / name))
 
     @cached_property
     def replaced(self) -> dict[str, tuple[str, ...]]:
-        """Of the runs that the page's index names, the weights among theirs that have been replaced since."""
-        return {run.name: earlier(run, self.folder) for run in published(self.folder)}
+        """Of every run, the weights among its that have been replaced since."""
+        return replaced(self.folder)
 
 
 def _three_layers(row: list[str], runs: Runs) -> list[str]:
@@ -143,42 +155,40 @@ def _stacks(row: list[str], runs: Runs) -> list[str]:
 
 
 def _origins(row: list[str], runs: Runs) -> list[str]:
-    """Commit, number of records and earlier weights of a run; the rest of what is said of it stays."""
-    name, (commit, told) = row[0].strip("`"), row[1:]
+    """Commits, number of records and earlier weights of a run; the rest of what is said of it stays."""
+    name, (commits, told) = row[0].strip("`"), row[1:]
     path = runs(name).folder / MADE
     if path.is_file():
         made = json.loads(path.read_text(encoding="utf-8"))
-        if not any(known.startswith(commit) for known in made["commits"]):
-            commit = made["commits"][-1][:7]
-        told = re.sub(r"[\d,]+ records", f"{made['records']:,} records", told, count=1)
-    if name in runs.replaced:
-        told = told.partition("; of earlier ")[0]
-        if runs.replaced[name]:
-            told += f"; of earlier {', '.join(f'`{weights}`' for weights in runs.replaced[name])}"
-    return [row[0], commit, told]
+        commits = ", ".join(f"{commit[:7]}{'+' * commit.endswith('+')}" for commit in made["commits"])
+        told = re.sub(r"[\d,]+ (records|items)", f"{made['records']:,} records", told, count=1)
+    told = told.partition("; of earlier ")[0]
+    if weights := runs.replaced.get(name):
+        told += f"; of earlier {', '.join(f'`{name}`' for name in weights)}"
+    return [row[0], commits, told]
 
 
 TABLES: Mapping[str, Callable[[list[str], Runs], list[str]]] = {
-    "| codec | against | BL 1/4 |": _three_layers,
-    "| layered against | BL 1/4 |": _all_methods,
-    "| layered against | lowest |": _pairs_of_scales,
-    "| EL2 / BL | against simulcast |": _beyond,
-    "| layers | against simulcast |": _many_layers,
+    "| codec | against | BL 1/4 | EL1 1/2 | EL2 full |": _three_layers,
+    "| layered against | BL 1/4 | EL1 1/2 | the paper | EL2 full |": _all_methods,
+    "| layered against | lowest | mean | highest | the paper's mean |": _pairs_of_scales,
+    "| EL2 / BL | against simulcast | the paper | against single-layer | the paper |": _beyond,
+    "| layers | against simulcast | against single-layer |": _many_layers,
     "| codec | BD-rate |": _everyday,
     "| base layer | BD-rate |": _base_layers,
-    "| codec | bpp | times GC's |": _at_one_rate,
-    "| quality | bpp | PSNR |": _tunable,
-    "| steps | BD-rate | mean of images |": _steps,
-    "| method | vector |": _domains,
-    "| adapted | BL |": _stacks,
+    "| codec | bpp | times GC's | PSNR | MS-SSIM | gradient energy |": _at_one_rate,
+    "| quality | bpp | PSNR | MS-SSIM |": _tunable,
+    "| steps | BD-rate | mean of images | seconds |": _steps,
+    "| method | vector | comic | line | vector, dB | comic, dB | line, dB |": _domains,
+    "| adapted | BL | EL1 | EL2 | seconds |": _stacks,
     ORIGINS: _origins,
 }
-"""By how the header of a table begins, what makes its rows."""
+"""By the header of a table, what makes its rows."""
 
 
-def _at_the_top(lines: list[str], replaced: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _at_the_top(lines: list[str], of_runs: Mapping[str, tuple[str, ...]]) -> list[str]:
     """The lines with the paragraph that names the runs of replaced weights, above the list of contents."""
-    names = ", ".join(f"`{name}`" for name, weights in replaced.items() if weights)
+    names = ", ".join(f"`{name}`" for name, weights in of_runs.items() if weights)
     told = textwrap.wrap(f"{REPLACED}{names}.", WIDTH, break_long_words=False, break_on_hyphens=False) if names else []
     start = next((number for number, line in enumerate(lines) if line.startswith(REPLACED)), None)
     if start is None:

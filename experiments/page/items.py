@@ -66,10 +66,13 @@ def read_items(path: Path) -> dict[ItemKey, Layers]:
             raise ValueError(f"columns {rows[0]}")
         if not rows[1:]:
             raise ValueError("a header and no item")
-        for codec, quality, image, scales, _, size, psnr in rows[1:]:
+        for codec, quality, image, scales, layer, size, psnr in rows[1:]:
             if math.isnan(float(psnr)):
                 raise ValueError(f"a PSNR of {psnr}")
-            items.setdefault(ItemKey(codec, quality, image, scales), []).append((int(size), psnr))
+            found = items.setdefault(ItemKey(codec, quality, image, scales), [])
+            if int(layer) != len(found):
+                raise ValueError(f"layer {layer} of {codec}, {image}, where {len(found)} is next")
+            found.append((int(size), psnr))
     except (OSError, lzma.LZMAError, csv.Error, ValueError, IndexError) as error:
         raise RecipeError(f"{path}: not a file of items ({error})") from None
     return {key: tuple(layers) for key, layers in items.items()}

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from baselines.registry import build
 from experiments.method import Method
-from experiments.page.index import RESULTS, Published
+from experiments.page.index import RESULTS, Published, published
 from experiments.recipe import Recipe
 from experiments.record import Record
 from layered.errors import RecipeError
 from layered.weights.card import catalogue
 
-__all__ = ["MADE", "earlier", "models", "weights_of"]
+__all__ = ["MADE", "earlier", "models", "noted", "replaced", "weights_of"]
 
 MADE = "made.json"
 """By what a run was made, beside its tables."""
@@ -40,13 +40,32 @@ def earlier(run: Published, folder: Path = RESULTS) -> tuple[str, ...]:
 
     All of them where the run is of a time when it was not yet noted.  Raises RecipeError for a damaged note.
     """
-    path = folder / run.name / MADE
+    digests = noted(folder / run.name)
+    now = {card.name: card.digest for card in catalogue()}
+    used = {weights_of(spec) for spec in run.load().codecs}
+    return tuple(name for name in sorted(now) if name in used and digests.get(name) != now[name])
+
+
+def replaced(folder: Path = RESULTS) -> dict[str, tuple[str, ...]]:
+    """Of every run in the folder of the page, those weights among its that are others now.
+
+    Runs that the index does not name are taken at their note.  Raises RecipeError for a damaged one.
+    """
+    found = {run.name: earlier(run, folder) for run in published(folder)}
+    now = {card.name: card.digest for card in catalogue()}
+    for path in sorted(folder.glob(f"*/{MADE}")):
+        if (name := path.parent.name) not in found:
+            found[name] = tuple(of for of, digest in sorted(noted(path.parent).items()) if now.get(of) != digest)
+    return found
+
+
+def noted(run: Path) -> dict[str, str]:
+    """The digests of its weights that the run in this folder has noted, by name.  Raises RecipeError."""
+    path = run / MADE
     try:
         digests = json.loads(path.read_text(encoding="utf-8")).get("weights", {}) if path.is_file() else {}
         if not isinstance(digests, dict):
             raise ValueError("weights: not a mapping of names to digests")
     except (OSError, ValueError, RecursionError, AttributeError) as error:
         raise RecipeError(f"{path}: not a note of how a run was made ({error})") from None
-    now = {card.name: card.digest for card in catalogue()}
-    used = {weights_of(spec) for spec in run.load().codecs}
-    return tuple(name for name in sorted(now) if name in used and digests.get(name) != now[name])
+    return digests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
@@ -34,20 +35,27 @@ class Measured:
         scales: the label of the layers' scales, where the run has several.  rule: how images are put together, one of
         `experiments.tables.RULES`.  Raises RecipeError where the run has no such row.
         """
-        for row in self._rows("bd_rate.csv"):
-            same = (row["codec"], row["anchor"], row["layer"], row["rule"]) == (codec, anchor, str(layer), rule)
-            if same and scales in (None, row["scales"]):
-                return float(row["bd_rate_percent"]) if row["bd_rate_percent"] else None
-        where = "" if scales is None else f", {scales}"
-        raise RecipeError(f"{self.folder.name}: no BD-rate of {codec!r} against {anchor!r}, layer {layer}{where}")
+        wanted = {"codec": codec, "anchor": anchor, "layer": str(layer), "rule": rule}
+        if scales is not None:
+            wanted["scales"] = scales
+        found = [row["bd_rate_percent"] for row in self._rates if wanted.items() <= row.items()]
+        if len(found) != 1:
+            where = "" if scales is None else f", {scales}"
+            number = len(found) or "no"
+            row = f"BD-rate of {codec!r} against {anchor!r}, layer {layer}{where}"
+            raise RecipeError(f"{self.folder.name}: {number} {row}")
+        return float(found[0]) if found[0] else None
 
     def points(self) -> dict[tuple[str, str, int], dict[str, str]]:
-        """The averages by codec, quality and layer, for a run of one set of scales."""
-        return {(row["codec"], row["quality"], int(row["layer"])): row for row in self._rows("points.csv")}
+        """The averages by codec, quality and layer.  Raises RecipeError for a run of several sets of scales."""
+        rows = self._rows("points.csv")
+        if len({row["scales"] for row in rows}) > 1:
+            raise RecipeError(f"{self.folder.name}: its points are of several sets of scales")
+        return {(row["codec"], row["quality"], int(row["layer"])): row for row in rows}
 
     def curve(self, codec: str, layer: int = 0) -> Curve:
         """The averages of a codec's layer as a curve.  Raises CurveError for one that is none."""
-        chosen = [row for (name, _, of), row in self.points().items() if (name, of) == (codec, layer)]
+        chosen = self._points_of(codec, layer)
         return Curve(*(tuple(float(row[column]) for row in chosen) for column in ("bpp", "psnr")))
 
     def more_db(self, codec: str, anchor: str, layer: int = 0) -> float | None:
@@ -57,10 +65,9 @@ class Measured:
         except CurveError:
             return None
 
-    def seconds(self, codec: str, layer: int = 0) -> float:
+    def seconds(self, codec: str) -> float:
         """Of encoding a picture, mean over qualities."""
-        chosen = [row for (name, _, of), row in self.points().items() if (name, of) == (codec, layer)]
-        return mean(float(row["encode_seconds"]) for row in chosen)
+        return mean(float(row["encode_seconds"]) for row in self._points_of(codec, 0))
 
     def each_image(self, codec: str, anchor: str, layer: int = 0) -> dict[str, float]:
         """BD-rates in percent of single images, from what is kept of every item."""
@@ -74,6 +81,16 @@ class Measured:
     def nearest(self) -> list[dict[str, str]]:
         """The table at one rate, for a run that has it."""
         return self._rows("nearest.csv")
+
+    @cached_property
+    def _rates(self) -> list[dict[str, str]]:
+        return self._rows("bd_rate.csv")
+
+    def _points_of(self, codec: str, layer: int) -> list[dict[str, str]]:
+        chosen = [row for (name, _, of), row in self.points().items() if (name, of) == (codec, layer)]
+        if not chosen:
+            raise RecipeError(f"{self.folder.name}: no points of {codec!r}, layer {layer}")
+        return chosen
 
     def _rows(self, table: str) -> list[dict[str, str]]:
         path = self.folder / table

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from experiments.export import write_csv
+from experiments.export import write_bd_csv, write_csv, write_points_csv
+from experiments.nearest import nearest_grid
 from experiments.page.figure import draw
 from experiments.page.index import INDEX, published
 from experiments.page.items import FILE, write_items
@@ -16,41 +19,43 @@ from experiments.page.models import MADE, models, weights_of
 from experiments.provenance import without_places
 from experiments.recipe import Recipe
 from experiments.runs import Results
+from experiments.tables import Tables
 from layered.errors import RecipeError
 from layered.files import write_bytes_atomic
 
-__all__ = ["TABLES", "take"]
-
-TABLES = ("points.csv", "bd_rate.csv", "nearest.csv")
-"""The tables that are kept, of those that a run has."""
+__all__ = ["take"]
 
 _LIBRARIES = frozenset({"torch", "compressai", "pillow", "numpy"})
 
 
 def take(results: Results, folder: Path) -> Path:
-    """Copy a finished run's tables into a folder of its name below `folder`, numbers with nine digits, and return it.
+    """Write a finished run's tables into a folder of its name below `folder`, numbers with nine digits, and return it.
 
     Beside them are a figure of them, every item's bytes and PSNR, and by what the run was made: command, commits,
-    machine and libraries.
-    Raises RecipeError for a run with failures, without its tables, or of other weights than the page's recipe of that
-    name has.
+    machine and libraries.  What was there of that name goes, once all of it is written.
+    Raises RecipeError for a run with failures, or of other data, codecs, weights or settings than the page's recipe of
+    that name has.
     """
-    name = results.recipe.name
+    name, tables = results.recipe.name, Tables(results)
     _require_weights(results.recipe, folder)
+    _require_recipe(results.recipe, folder)
     if results.failures:
         raise RecipeError(f"{name}: {len(results.failures)} items have failed or are missing; it cannot be published")
-    tables = [table for table in TABLES if (results.folder / table).is_file()]
-    if not {"points.csv", "bd_rate.csv"} <= set(tables):
-        raise RecipeError(f"{name}: it has no report yet; layered report {results.folder}")
-    target = folder / name
-    target.mkdir(parents=True, exist_ok=True)
-    for table in tables:
-        header, *rows = csv.reader(io.StringIO((results.folder / table).read_text(encoding="utf-8")))
-        write_csv(target / table, header, [[_short(cell) for cell in row] for row in rows])
-    draw(results.recipe, target)
-    write_items(results.records, target / FILE)
-    write_bytes_atomic(target / MADE, (json.dumps(asdict(_made(results)), indent=1) + "\n").encode())
-    return target
+    target, made = folder / name, folder / f".{name}.new"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    write_points_csv(tables, made / "points.csv")
+    write_bd_csv(tables, made / "bd_rate.csv")
+    if (near := nearest_grid(results)) is not None:
+        write_csv(made / "nearest.csv", near.header, near.rows)
+    for table in made.iterdir():
+        header, *rows = csv.reader(io.StringIO(table.read_text(encoding="utf-8")))
+        write_csv(table, header, [[_short(cell) for cell in row] for row in rows])
+    draw(results.recipe, made)
+    write_items(results.records, made / FILE)
+    write_bytes_atomic(made / MADE, (json.dumps(asdict(_made(results)), indent=1) + "\n").encode())
+    shutil.rmtree(target, ignore_errors=True)
+    return made.rename(target)
 
 
 def _require_weights(recipe: Recipe, folder: Path) -> None:
@@ -63,6 +68,26 @@ def _require_weights(recipe: Recipe, folder: Path) -> None:
                 f"{recipe.name}: {spec.name!r} is of {found}, on the page it is of {wanted[spec.name]}; "
                 "give the run a name of its own, --set name=NAME"
             )
+
+
+def _require_recipe(recipe: Recipe, folder: Path) -> None:
+    """Raises RecipeError where the recipe of the index that has its name measures something else."""
+    for run in published(folder) if (folder / INDEX).is_file() else ():
+        ours, theirs = _measuring(recipe), _measuring(run.load()) if run.name == recipe.name else {}
+        if others := [key for key, value in theirs.items() if ours[key] != value]:
+            raise RecipeError(
+                f"{recipe.name}: other {' and '.join(others)} than in the page's recipe of that name; "
+                "give the run a name of its own, --set name=NAME"
+            )
+
+
+def _measuring(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe its numbers depend on; of the place of the data the folder's name, and of codecs no weights."""
+    values = recipe.model_dump(mode="json", exclude={"description", "previews", "device", "threads"})
+    values["data"]["source"] = Path(values["data"]["source"]).name
+    for codec in values["codecs"]:
+        del codec["weights"]
+    return values
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ import pytest
 
 import layered
 from experiments.bundle import _require_better, main
+from experiments.harness import run as measure
+from experiments.recipe import make_recipe
+from experiments.runs import load_results
+from experiments.tables import Tables
 from layered.errors import OptionError
 from layered.image import save_image
 from layered.training.loop import train
 from layered.training.recipe import TrainingRecipe
 from layered.weights import Card
 from tests.conftest import smooth_picture, tiny_spec
+from tests.experiments import small_run
 
 PHASE = {"name": "base", "kind": "base", "patch": 32, "init": "wavelet", "steps": 2, "batch": 1}
 TOLD = ["--description", "d", "--machine", "m"]
@@ -116,6 +122,8 @@ def test_weights_stay_as_they_are_where_something_is_wrong(run: Path, tmp_path: 
         (["small", "--card-only", "--run", str(run), *place], "--machine and --run go together"),
         (["small", "--card-only", "--codec", "layered", *place], "--codec and --results go together"),
         (["small", "--card-only", "--significant", "4", *place], "go without --card-only"),
+        ([*whole, "--even-if-worse", "--on", "small"], "do not stand on themselves"),
+        (["other", *whole[1:], "--even-if-worse"], "no card to compare with"),
     ):
         with pytest.raises(OptionError, match=told):
             main(arguments)
@@ -154,3 +162,57 @@ def test_weights_that_do_not_need_fewer_bits_are_refused(capsys: pytest.CaptureF
             _require_better(before, reached(0.9) | {key: value})
     with pytest.raises(OptionError, match="nothing to compare"):
         _require_better(before, {})
+
+
+def bench(folder: Path, weights: Path, **changes: Any) -> Path:
+    """A run of the weights and of JPEG beside them, on two pictures."""
+    values = small_run.values(small_run.write_pictures(folder / "pictures"), scales=[1])
+    row = {"name": "mine", "codec": "single", "of": "mean-scale", "weights": str(weights), "qualities": [1, 2, 3]}
+    recipe = make_recipe(values | {"codecs": [*values["codecs"], row]} | changes)
+    return measure(recipe, folder / "out", progress=False).folder
+
+
+def test_a_card_holds_what_its_own_weights_measured_and_nothing_else(run: Path, tmp_path: Path) -> None:
+    main(["small", "--run", str(run), *TOLD, "--folder", str(tmp_path)])
+    weights = tmp_path / "small.safetensors.xz"
+    out = bench(tmp_path, weights)
+    only = ["small", "--card-only", "--folder", str(tmp_path), "--results", str(out), "--codec"]
+    main([*only, "mine"])
+    held = read(tmp_path)
+    tables = Tables(load_results(out))
+    for layer, points in held["measured"]["curves"]["mine"].items():
+        expected = [(p.bpp, p.psnr, p.ms_ssim) for p in tables.points("mine", tables.ladders[0].layers.index(layer))]
+        assert len(points) == 3 and points == [pytest.approx(point, abs=1e-4) for point in expected]
+    assert held["measured"]["weights"] == [held["digest"]] and held["measured"]["images"] == 2
+    for codec, told in (("typo", "has no 'typo', but "), ("simulcast jpeg", "measured with no weights")):
+        with pytest.raises(OptionError, match=told):
+            main([*only, codec])
+    other = ["other", "--run", str(run), *TOLD, "--folder", str(tmp_path), "--significant", "4"]
+    main(other)
+    assert read(tmp_path) == held
+    with pytest.raises(OptionError, match=f"measured with {held['digest']}; .*other.safetensors.xz is "):
+        main(["other", *only[1:], "mine"])
+    next((out / "records").glob("*.json")).unlink()
+    with pytest.raises(OptionError, match="items are missing"):
+        main([*only, "mine"])
+    assert read(tmp_path) == held
+
+
+def test_weights_on_top_of_others_stay_the_same_when_those_are_replaced(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = resources.files
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path if package == "layered.weights" else plain(package))
+    place = ["--folder", str(tmp_path), *TOLD]
+    main(["small", "--run", str(run), *place])
+    save_image(smooth_picture(40, 40), tmp_path / "a.png")
+    longer = trained(tmp_path / "longer", PHASE | {"name": "longer"}, start={"all": str(run / "weights.safetensors")})
+    main(["top", "--run", str(longer), *place, "--on", "small"])
+    top, small = layered.load("top"), layered.load("small")
+    whole = (tmp_path / "top.safetensors.xz").stat().st_size
+    assert whole < (tmp_path / "small.safetensors.xz").stat().st_size
+    main(["small", "--run", str(longer), *place, "--even-if-worse"])
+    assert layered.load("small").digest != small.digest and layered.load("top").digest == top.digest
+    assert (tmp_path / "top.safetensors.xz").stat().st_size < whole  # all of it is in what is below now
+    picture = smooth_picture(20, 20)
+    assert layered.load("top").encode(picture, (1.0,)) == top.encode(picture, (1.0,))

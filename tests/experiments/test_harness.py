@@ -279,7 +279,7 @@ def test_a_checkout_around_an_installed_copy_is_not_taken_for_ours(
 ) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "site-packages" / "experiments" / "provenance.py"))
-    assert provenance.commit() is None
+    assert provenance.commit.__wrapped__() is None
 
 
 def test_loading_finds_the_only_run_below_and_refuses_to_guess(place: Path) -> None:

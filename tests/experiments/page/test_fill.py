@@ -37,13 +37,31 @@ def test_the_tables_are_as_they_are_written_from_what_was_measured(path: Path) -
 def test_every_number_that_is_spoiled_is_mended() -> None:
     lines = TEXTS[PAGE].splitlines()
     for start in TABLES:
-        number = next(number for number, line in enumerate(lines) if line.startswith(start)) + 2
+        number = lines.index(start) + 2
         cells = lines[number].split("|")
         cells[3 if "against |" in start else 2] = " 77 "
         lines[number] = "|".join(cells)
     spoiled = "\n".join(lines) + "\n"
     assert len(different(TEXTS[PAGE], spoiled)) == len(TABLES)
     assert filled(spoiled, RESULTS) == TEXTS[PAGE]
+
+
+def test_every_table_that_is_filled_is_there_once() -> None:
+    assert [TEXTS[PAGE].splitlines().count(header) for header in TABLES] == [1] * len(TABLES)
+
+
+def test_a_row_of_nothing_that_was_measured_is_told_with_its_line() -> None:
+    for header, row in (
+        ("| codec | bpp | times GC's | PSNR | MS-SSIM | gradient energy |", "| nobody | 1 | 2 | 3 | 4 | 5 |"),
+        ("| quality | bpp | PSNR | MS-SSIM |", "| 99 | 1 | 2 | 3 |"),
+        ("| layers | against simulcast | against single-layer |", "| four | 1 | 2 |"),
+        ("| steps | BD-rate | mean of images | seconds |", "| latents | 1 | 2 | 3 |"),
+    ):
+        lines = TEXTS[PAGE].splitlines()
+        number = lines.index(header) + 3
+        lines[number] = row
+        with pytest.raises(RecipeError, match=f"line {number + 1}, '{row.split()[1]}': not a row of this table"):
+            filled("\n".join(lines), RESULTS)
 
 
 def test_a_number_that_was_measured_anew_is_the_only_change(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,33 +74,46 @@ def test_a_number_that_was_measured_anew_is_the_only_change(results: Path, capsy
     table.write_text("\n".join(lines) + "\n")
     assert main(["--folder", str(results), "fill", str(results / PAGE.name)]) == 0
     ((_, told),) = different(TEXTS[PAGE], (results / PAGE.name).read_text())
-    assert told == "| factorized (`factorized-small`) | -3.2 |" and told in capsys.readouterr().out
+    assert told == "| factorized (`factorized-small`) | -3.2 |" and f"+ {told}" in capsys.readouterr().out
+    assert main(["--folder", str(results), "fill"]) == 0  # of its own page alone
+    assert capsys.readouterr().out == f"{results / PAGE.name}: nothing has changed\n"
 
 
 def test_runs_of_replaced_weights_are_named_until_they_are_measured_again(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAYERED_DATA", "nowhere")
-    monkeypatch.setattr("experiments.page.fill.earlier", lambda run, folder: ())
+    monkeypatch.setattr("experiments.page.models.earlier", lambda run, folder: ())
     clean = filled(TEXTS[PAGE], results)
     assert REPLACED not in clean and "; of earlier" not in clean
     monkeypatch.setattr(
-        "experiments.page.fill.earlier", lambda run, folder: ("gc-small",) if "universal" in run.name else ()
+        "experiments.page.models.earlier", lambda run, folder: ("gc-small",) if "universal" in run.name else ()
     )
     marked = filled(clean, results)
     names = [run.name for run in published(results) if "universal" in run.name]
     assert f"replaced since: {', '.join(f'`{name}`' for name in names)}." in " ".join(marked.split())
     assert marked.count("; of earlier `gc-small` |") == len(names) and max(map(len, marked.split("\n- [")[0])) <= 120
-    monkeypatch.setattr("experiments.page.fill.earlier", lambda run, folder: ())
+    monkeypatch.setattr("experiments.page.models.earlier", lambda run, folder: ())
     assert filled(marked, results) == clean
 
 
 def test_commit_and_records_are_those_of_the_run(results: Path) -> None:
     path = results / "kodak_3layer" / MADE
-    made = json.loads(path.read_text()) | {"commits": ["0123456789"], "records": 98765}
+    made = json.loads(path.read_text()) | {"commits": ["0123456789", "abcdef0123+"], "records": 98765}
     path.write_text(json.dumps(made))
-    ((_, told),) = different(TEXTS[PAGE], filled(TEXTS[PAGE], results))
-    assert told.startswith("| `kodak_3layer` | 0123456 | 98,765 records, ")
+    for said in ("records", "items"):
+        row = TEXTS[PAGE].replace("1,536 records, ", f"1,536 {said}, ")
+        assert "| 0123456, abcdef0+ | 98,765 records, " in filled(row, results)
+
+
+def test_a_run_that_the_index_lacks_is_marked_too(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERED_DATA", "nowhere")
+    path = results / "low_rate_ablation" / MADE
+    made = json.loads(path.read_text())
+    path.write_text(json.dumps(made | {"weights": made["weights"] | {"gc-small": "0" * 12}}))
+    marked = filled(TEXTS[PAGE], results)
+    assert marked.count("; of earlier `gc-small` |") == 1 and "`low_rate_ablation`" in marked.split("\n- [")[0]
+    assert filled(marked, RESULTS) == TEXTS[PAGE]
 
 
 def test_a_run_that_is_not_there_is_told_and_the_page_stays(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

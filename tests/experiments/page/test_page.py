@@ -12,13 +12,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from experiments.bdrate import Curve, bd_rate
 from experiments.page.__main__ import main
 from experiments.page.index import RESULTS, chosen, published
 from experiments.page.items import FILE, read_items
 from experiments.page.recheck import sampled
 from experiments.page.take import take
+from experiments.recipe import load_recipe
 from experiments.runs import load_results
+from experiments.tables import RULES
+from experiments.words import ladder_label
 from layered.errors import LayeredError, OptionError, RecipeError
+from layered.image import layer_sizes
 from tests.experiments.small_run import values, write_pictures
 
 
@@ -101,6 +106,31 @@ def test_a_run_with_failures_is_not_published(page: Path, tmp_path: Path) -> Non
         take(load_results(tmp_path / "out" / "tiny"), page)
 
 
+def test_a_trial_of_part_of_a_recipe_is_not_published_as_the_whole(page: Path, tmp_path: Path) -> None:
+    results = load_results(tmp_path / "out" / "tiny")
+    held = {path.name: path.read_bytes() for path in (page / "tiny").iterdir()}
+    for changed, told in (
+        ({"data": results.recipe.data.model_copy(update={"limit": 1})}, "data"),
+        ({"scales": ((1.0,),)}, "scales"),
+        ({"codecs": results.recipe.codecs[:1]}, "codecs"),
+        ({"bd_rate": "akima"}, "bd_rate"),
+    ):
+        trial = replace(results, recipe=results.recipe.model_copy(update=changed))
+        with pytest.raises(RecipeError, match=f"tiny: other {told} than in the page's recipe of that name; .*name=NAME"):
+            take(trial, page)
+        assert {path.name: path.read_bytes() for path in (page / "tiny").iterdir()} == held
+    take(replace(results, recipe=results.recipe.model_copy(update={"previews": False, "threads": 2})), page)
+
+
+def test_what_a_run_has_no_longer_goes_when_it_is_published_again(page: Path, tmp_path: Path) -> None:
+    (page / "tiny" / "nearest.csv").write_text("old")
+    (tmp_path / "out" / "tiny" / "points.csv").write_text("of an earlier report")
+    held = (page / "tiny" / "points.csv").read_bytes()
+    take(load_results(tmp_path / "out" / "tiny"), page)
+    assert not (page / "tiny" / "nearest.csv").exists() and (page / "tiny" / "points.csv").read_bytes() == held
+    assert [path.name for path in page.iterdir() if path.name.startswith(".")] == []
+
+
 def test_numbers_are_kept_with_nine_digits_and_words_as_they_are(page: Path) -> None:
     header, *rows = (page / "tiny" / "points.csv").read_text().splitlines()
     cells = [cell for row in rows for cell in row.split(",")]
@@ -133,6 +163,7 @@ HEADER = b"codec,quality,image,scales,layer,bytes,psnr\n"
         (lzma.compress(HEADER + b"jpeg,1,p0,1,0,9,much\n"), "'much'"),
         (lzma.compress(HEADER + b"jpeg,1,p0,1,0,9,nan\n"), "a PSNR of nan"),
         (lzma.compress(HEADER + b"jpeg,1,p0,1,0,few,30.000\n"), "'few'"),
+        (lzma.compress(HEADER + b"jpeg,1,p0,1,0,9,30.000\njpeg,1,p0,1,2,9,30.000\n"), "layer 2 of jpeg, p0, where 1"),
     ],
 )
 def test_files_that_hold_no_items_are_refused(
@@ -190,7 +221,7 @@ def test_every_run_of_the_page_loads_and_has_a_name_of_its_own(monkeypatch: pyte
         assert run.load().name == run.name
 
 
-WITH_ITEMS = sorted(path.parent for path in RESULTS.glob(f"*/{FILE}"))
+WITH_ITEMS = sorted(path.parent for path in RESULTS.glob("*/made.json"))
 
 
 @pytest.mark.parametrize("folder", WITH_ITEMS, ids=lambda folder: folder.name)
@@ -204,6 +235,51 @@ def test_the_items_of_the_page_average_to_its_points(folder: Path) -> None:
             ]  # fmt: skip
             assert len(found) == int(row["images"])
             assert sum(found) / len(found) == pytest.approx(float(row["psnr"]), abs=1e-3)
+
+
+WITH_RATES = sorted(path.parent for path in RESULTS.glob("*/bd_rate.csv"))
+
+
+@pytest.mark.parametrize("folder", WITH_RATES, ids=lambda folder: folder.name)
+def test_the_rates_of_the_page_are_those_of_its_points(folder: Path) -> None:
+    points: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    with (folder / "points.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            points.setdefault((row["scales"], row["layer"], row["codec"]), []).append(
+                (float(row["bpp"]), float(row["psnr"]))
+            )
+    curves = {key: Curve(*map(tuple, zip(*pairs, strict=True))) for key, pairs in points.items()}
+    compared = 0
+    with (folder / "bd_rate.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["rule"] == RULES[0] and row["bd_rate_percent"] and not row["notes"]:
+                pair = (curves[row["scales"], row["layer"], row[of]] for of in ("anchor", "codec"))
+                assert bd_rate(*pair) == pytest.approx(float(row["bd_rate_percent"]), abs=1e-5)
+                compared += 1
+    assert compared or folder.name.startswith("low_rate")
+
+
+def of_whole_kodak(folder: Path) -> bool:
+    """Whether the pictures of a published run are known to have 768x512 pixels."""
+    if "universal" in folder.name:
+        return False
+    data = load_recipe(folder.name).data
+    return data.source == "kodak" and data.longest_side is None
+
+
+@pytest.mark.parametrize("folder", list(filter(of_whole_kodak, WITH_ITEMS)), ids=lambda folder: folder.name)
+def test_the_rates_of_points_are_the_bytes_of_items(folder: Path) -> None:
+    recipe = load_recipe(folder.name)
+    items, ladders = read_items(folder / FILE), {ladder_label(scales): scales for scales in recipe.scales}
+    with (folder / "points.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            layer = int(row["layer"])
+            width, height = layer_sizes(768, 512, ladders[row["scales"]])[layer]
+            sizes = [
+                layers[layer][0] for key, layers in items.items()
+                if (key.codec, key.quality, key.scales) == (row["codec"], row["quality"], row["scales"])
+            ]  # fmt: skip
+            assert 8 * sum(sizes) / len(sizes) / (width * height) == pytest.approx(float(row["bpp"]), rel=1e-6)
 
 
 def test_an_index_with_a_setting_that_sets_nothing_is_refused(tmp_path: Path) -> None:
