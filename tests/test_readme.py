@@ -278,18 +278,22 @@ def test_the_findings_that_stand_out_are_those_measured() -> None:
 
 
 def test_every_result_has_its_recipe_commit_and_time() -> None:
-    told = {row[0].strip("`"): row[1:] for row in rows("| recipe | commit | time |")}
+    told = {row[0].strip("`"): row[1:] for row in rows("| recipe | commit |")}
     assert told.keys() == {path.name for path in RESULTS.iterdir()} - {PAGE.name, "index.yaml"}
-    assert all(re.fullmatch(r"[0-9a-f]{7}\+?(, [0-9a-f]{7}\+?)*", commit) and time for commit, time in told.values())
+    commits = r"[0-9a-f]{7}\+?(, [0-9a-f]{7}\+?)*"
+    assert all(re.fullmatch(commits, commit) and extent for commit, extent, _ in told.values())
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*/made.json")), ids=lambda path: path.parent.name)
 def test_commits_and_records_of_a_run_are_those_it_was_published_with(path: Path) -> None:
     made = json.loads(path.read_text(encoding="utf-8"))
-    table = rows("| recipe | commit | time |")
-    _, commits, told = next(row for row in table if row[0] == f"`{path.parent.name}`")
+    table = rows("| recipe | commit |")
+    _, commits, told, _ = next(row for row in table if row[0] == f"`{path.parent.name}`")
     clean = [commit[:7] + "+" * commit.endswith("+") for commit in made["commits"]]
-    assert commits.split(", ") == clean and f"{made['records']:,} records" in told
+    assert commits.split(", ") == clean
+    start = f"{made['images']} images, {made['records']:,} records, "
+    start += f"{made['coding_seconds'] / 60:.0f} minutes of coding on "
+    assert told.startswith(start) and all(word in made["machines"][0] for word in told.removeprefix(start).split())
 
 
 @pytest.mark.parametrize("run", published(), ids=lambda run: run.name)
@@ -297,9 +301,9 @@ def test_what_was_measured_with_weights_that_were_replaced_since_says_so(
     run: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAYERED_DATA", "nowhere")
-    told = next(row for row in rows("| recipe | commit | time |") if row[0] == f"`{run.name}`")[2]
+    told = next(row for row in rows("| recipe | commit |") if row[0] == f"`{run.name}`")[3]
     replaced = ", ".join(f"`{name}`" for name in earlier(run))
-    assert told.partition("; of earlier ")[2] == replaced
+    assert told.partition("of earlier ")[2] == replaced
     at_the_top = TEXT[PAGE].partition("replaced since: ")[2].partition(".")[0]
     assert bool(replaced) == (f"`{run.name}`" in at_the_top)
 

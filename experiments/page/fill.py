@@ -7,7 +7,6 @@ from their first cells.
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 from collections.abc import Callable, Mapping
 from difflib import ndiff
@@ -30,7 +29,7 @@ BPG = "BPG (x265, 8 bits)"
 ANCHORS = ("simulcast mean-scale", "single mean-scale")
 DOMAINS = ("vector", "comic", "line")
 REPLACED = "Measured with weights that have been replaced since: "
-ORIGINS = "| recipe | commit | time |"
+ORIGINS = "| recipe | commit | measured | besides |"
 
 
 def fill(page: Path, folder: Path) -> list[str]:
@@ -155,17 +154,19 @@ def _stacks(row: list[str], runs: Runs) -> list[str]:
 
 
 def _origins(row: list[str], runs: Runs) -> list[str]:
-    """Commits, number of records and earlier weights of a run; the rest of what is said of it stays."""
-    name, (commits, told) = row[0].strip("`"), row[1:]
+    """Commits, extent and machine of a run that has noted them, and its earlier weights; other words stay."""
+    name, (commits, extent, besides) = row[0].strip("`"), row[1:]
     path = runs(name).folder / MADE
     if path.is_file():
         made = json.loads(path.read_text(encoding="utf-8"))
         commits = ", ".join(f"{commit[:7]}{'+' * commit.endswith('+')}" for commit in made["commits"])
-        told = re.sub(r"[\d,]+ (records|items)", f"{made['records']:,} records", told, count=1)
-    told = told.partition("; of earlier ")[0]
+        machines = " and ".join(machine.split(", ")[1] for machine in made["machines"])
+        extent = f"{made['images']} images, {made['records']:,} records, {made['coding_seconds'] / 60:.0f} minutes"
+        extent += f" of coding on {machines.replace('(R)', '').removesuffix(' Processor')}"
+    told = [besides.partition("of earlier ")[0].removesuffix("; ")] if besides else []
     if weights := runs.replaced.get(name):
-        told += f"; of earlier {', '.join(f'`{name}`' for name in weights)}"
-    return [row[0], commits, told]
+        told.append(f"of earlier {', '.join(f'`{name}`' for name in weights)}")
+    return [row[0], commits, extent, "; ".join(filter(None, told))]
 
 
 TABLES: Mapping[str, Callable[[list[str], Runs], list[str]]] = {

@@ -202,7 +202,7 @@ def test_weights_on_top_of_others_stay_the_same_when_those_are_replaced(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = resources.files
-    monkeypatch.setattr(resources, "files", lambda package: tmp_path if package == "layered.weights" else plain(package))
+    monkeypatch.setattr(resources, "files", lambda of: tmp_path if of == "layered.weights" else plain(of))
     place = ["--folder", str(tmp_path), *TOLD]
     main(["small", "--run", str(run), *place])
     save_image(smooth_picture(40, 40), tmp_path / "a.png")

@@ -116,7 +116,7 @@ def test_a_trial_of_part_of_a_recipe_is_not_published_as_the_whole(page: Path, t
         ({"bd_rate": "akima"}, "bd_rate"),
     ):
         trial = replace(results, recipe=results.recipe.model_copy(update=changed))
-        with pytest.raises(RecipeError, match=f"tiny: other {told} than in the page's recipe of that name; .*name=NAME"):
+        with pytest.raises(RecipeError, match=f"tiny: other {told} than in the page.s recipe of that name; "):
             take(trial, page)
         assert {path.name: path.read_bytes() for path in (page / "tiny").iterdir()} == held
     take(replace(results, recipe=results.recipe.model_copy(update={"previews": False, "threads": 2})), page)
@@ -253,8 +253,8 @@ def test_the_rates_of_the_page_are_those_of_its_points(folder: Path) -> None:
     with (folder / "bd_rate.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             if row["rule"] == RULES[0] and row["bd_rate_percent"] and not row["notes"]:
-                pair = (curves[row["scales"], row["layer"], row[of]] for of in ("anchor", "codec"))
-                assert bd_rate(*pair) == pytest.approx(float(row["bd_rate_percent"]), abs=1e-5)
+                anchor, test = (curves[row["scales"], row["layer"], row[of]] for of in ("anchor", "codec"))
+                assert bd_rate(anchor, test) == pytest.approx(float(row["bd_rate_percent"]), abs=1e-5)
                 compared += 1
     assert compared or folder.name.startswith("low_rate")
 
@@ -267,7 +267,10 @@ def of_whole_kodak(folder: Path) -> bool:
     return data.source == "kodak" and data.longest_side is None
 
 
-@pytest.mark.parametrize("folder", list(filter(of_whole_kodak, WITH_ITEMS)), ids=lambda folder: folder.name)
+OF_WHOLE_KODAK = [path for path in WITH_ITEMS if of_whole_kodak(path)]
+
+
+@pytest.mark.parametrize("folder", OF_WHOLE_KODAK, ids=lambda folder: folder.name)
 def test_the_rates_of_points_are_the_bytes_of_items(folder: Path) -> None:
     recipe = load_recipe(folder.name)
     items, ladders = read_items(folder / FILE), {ladder_label(scales): scales for scales in recipe.scales}
