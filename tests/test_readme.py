@@ -16,6 +16,7 @@ from experiments.page.models import earlier
 from experiments.published import published_curves, published_rates
 from experiments.recipe import load_recipe
 from experiments.words import ladder_label
+from layered.weights.card import card
 from tests.page_tables import PAGE, README, RESULTS, TEXT, each_page, measured, measured_rate, rows
 
 
@@ -140,6 +141,19 @@ def test_the_limits_it_admits_are_those_measured() -> None:
     assert told in TEXT[README] and f"{gap:.0f}% more than CompressAI's published mbt2018-mean" in TEXT[PAGE]
     near = measured("kodak_arbitrary", "layered", "single mean-scale", 2, "x0.25 x0.45 x0.6")
     assert f"it needs {float(near):.0f}% more bits than a single layer" in TEXT[PAGE]
+
+
+def test_what_it_says_of_training_is_what_the_cards_have() -> None:
+    def minutes(name: str) -> float:
+        return float(sum(run["seconds"] for run in card(name).training["runs"])) / 60
+
+    hours = f"{minutes('compass-small') / 60:.0f} hours of one CPU core"
+    assert f"`compass-small` was trained for some {hours}" in TEXT[README]
+    assert f"`wacnn-small` had {minutes('wacnn-small'):.0f} minutes of one core" in TEXT[README]
+    generative = [minutes(name) for name in ("gc-small", "sc-small", "tunable-small")]
+    few, many = 5 * round(min(generative) / 5), 5 * round(max(generative) / 5)
+    assert f"some {few} to {many} minutes of training each" in TEXT[README]
+    assert f"the bundled weights have seen {card('compass-small').training['pictures']}" in TEXT[README]
 
 
 def test_what_it_says_of_label_maps_is_what_was_measured() -> None:
