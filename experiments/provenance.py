@@ -14,7 +14,7 @@ from experiments.cluster import available_cpus
 __all__ = ["command_line", "commit", "machine", "without_places"]
 
 RESULTS = "experiments/results"
-"""What a run writes itself, so that the next one is not of another checkout than it."""
+"""The folder of the page, in the checkout.  Runs write it themselves: that makes no other checkout of the next one."""
 
 
 def command_line() -> str:

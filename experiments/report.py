@@ -23,7 +23,7 @@ from experiments.tables import Tables
 from experiments.words import ladder_label, printable, quality_text, quantity
 from layered.files import write_bytes_atomic
 
-__all__ = ["terminal_text", "write_report"]
+__all__ = ["terminal_text", "write_report", "write_tables"]
 
 SHOWN_FAILURES = 20
 
@@ -42,16 +42,24 @@ def write_report(out: str | Path | Results) -> str:
     results = out if isinstance(out, Results) else load_results(out)
     tables, folder = Tables(results), results.folder
     write_records_csv(results, folder / "records.csv")
-    write_points_csv(tables, folder / "points.csv")
-    write_bd_csv(tables, folder / "bd_rate.csv")
-    if (near := nearest_grid(results)) is not None:
-        write_csv(folder / "nearest.csv", near.header, near.rows)
+    write_tables(tables, folder)
     write_compressai(tables, folder / "compressai")
     plot_curves(tables, folder)
     write_bytes_atomic(folder / "report.md", _markdown(tables).encode())
     write_html(tables, folder / "report.html")
     page = printable(str(folder / "report.html"))
     return terminal_text(tables) + f"\nreport: {page}, and as text report.md beside it\n"
+
+
+def write_tables(tables: Tables, folder: Path) -> tuple[Path, ...]:
+    """Averages, BD-rates and, where the recipe has it, the table at one rate as CSV files; return them."""
+    points, rates, nearest = (folder / f"{name}.csv" for name in ("points", "bd_rate", "nearest"))
+    write_points_csv(tables, points)
+    write_bd_csv(tables, rates)
+    if (near := nearest_grid(tables.results)) is None:
+        return points, rates
+    write_csv(nearest, near.header, near.rows)
+    return points, rates, nearest
 
 
 def terminal_text(tables: Tables, width: int | None = None) -> str:

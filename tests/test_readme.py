@@ -307,7 +307,8 @@ def test_commits_and_records_of_a_run_are_those_it_was_published_with(path: Path
     assert commits.split(", ") == clean
     start = f"{made['images']} images, {made['records']:,} records, "
     start += f"{made['coding_seconds'] / 60:.0f} minutes of coding on "
-    assert told.startswith(start) and all(word in made["machines"][0] for word in told.removeprefix(start).split())
+    machine = told.removeprefix(start).split()
+    assert told.startswith(start) and machine and all(word in made["machines"][0] for word in machine)
 
 
 @pytest.mark.parametrize("run", published(), ids=lambda run: run.name)

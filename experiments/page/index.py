@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import field_validator
 
+from experiments import provenance
 from experiments.recipe import Recipe, load_recipe
 from layered.errors import OptionError, RecipeError
 from layered.recipes import Strict, check, hint
@@ -18,7 +19,7 @@ __all__ = ["INDEX", "RESULTS", "Published", "chosen", "published"]
 INDEX = "index.yaml"
 """The list of the runs, in the folder of the page."""
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = Path(__file__).resolve().parents[2] / provenance.RESULTS
 """The folder of the page, one folder a run in it."""
 
 

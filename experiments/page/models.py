@@ -14,7 +14,7 @@ from experiments.record import Record
 from layered.errors import RecipeError
 from layered.weights.card import catalogue
 
-__all__ = ["MADE", "earlier", "models", "noted", "replaced", "weights_of"]
+__all__ = ["MADE", "earlier", "models", "replaced", "weights_of"]
 
 MADE = "made.json"
 """By what a run was made, beside its tables."""
@@ -40,7 +40,7 @@ def earlier(run: Published, folder: Path = RESULTS) -> tuple[str, ...]:
 
     All of them where the run is of a time when it was not yet noted.  Raises RecipeError for a damaged note.
     """
-    digests = noted(folder / run.name)
+    digests = _noted(folder / run.name)
     now = {card.name: card.digest for card in catalogue()}
     used = {weights_of(spec) for spec in run.load().codecs}
     return tuple(name for name in sorted(now) if name in used and digests.get(name) != now[name])
@@ -55,11 +55,11 @@ def replaced(folder: Path = RESULTS) -> dict[str, tuple[str, ...]]:
     now = {card.name: card.digest for card in catalogue()}
     for path in sorted(folder.glob(f"*/{MADE}")):
         if (name := path.parent.name) not in found:
-            found[name] = tuple(of for of, digest in sorted(noted(path.parent).items()) if now.get(of) != digest)
+            found[name] = tuple(of for of, digest in sorted(_noted(path.parent).items()) if now.get(of) != digest)
     return found
 
 
-def noted(run: Path) -> dict[str, str]:
+def _noted(run: Path) -> dict[str, str]:
     """The digests of its weights that the run in this folder has noted, by name.  Raises RecipeError."""
     path = run / MADE
     try:

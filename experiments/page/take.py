@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.export import write_bd_csv, write_csv, write_points_csv
-from experiments.nearest import nearest_grid
+from experiments.export import write_csv
 from experiments.page.figure import draw
-from experiments.page.index import INDEX, published
+from experiments.page.index import INDEX, Published, published
 from experiments.page.items import FILE, write_items
 from experiments.page.models import MADE, models, weights_of
 from experiments.provenance import without_places
 from experiments.recipe import Recipe
+from experiments.report import write_tables
 from experiments.runs import Results
 from experiments.tables import Tables
 from layered.errors import RecipeError
@@ -36,19 +36,15 @@ def take(results: Results, folder: Path) -> Path:
     Raises RecipeError for a run with failures, or of other data, codecs, weights or settings than the page's recipe of
     that name has.
     """
-    name, tables = results.recipe.name, Tables(results)
-    _require_weights(results.recipe, folder)
-    _require_recipe(results.recipe, folder)
+    name = results.recipe.name
+    if (wanted := next((run for run in _index(folder) if run.name == name), None)) is not None:
+        _require_same(results.recipe, wanted.load())
     if results.failures:
         raise RecipeError(f"{name}: {len(results.failures)} items have failed or are missing; it cannot be published")
     target, made = folder / name, folder / f".{name}.new"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
-    write_points_csv(tables, made / "points.csv")
-    write_bd_csv(tables, made / "bd_rate.csv")
-    if (near := nearest_grid(results)) is not None:
-        write_csv(made / "nearest.csv", near.header, near.rows)
-    for table in made.iterdir():
+    for table in write_tables(Tables(results), made):
         header, *rows = csv.reader(io.StringIO(table.read_text(encoding="utf-8")))
         write_csv(table, header, [[_short(cell) for cell in row] for row in rows])
     draw(results.recipe, made)
@@ -58,27 +54,25 @@ def take(results: Results, folder: Path) -> Path:
     return made.rename(target)
 
 
-def _require_weights(recipe: Recipe, folder: Path) -> None:
-    """Raises RecipeError where a row is of other weights than in the recipe of the index that has its name."""
-    index = published(folder) if (folder / INDEX).is_file() else ()
-    wanted = {spec.name: weights_of(spec) for run in index if run.name == recipe.name for spec in run.load().codecs}
+def _index(folder: Path) -> tuple[Published, ...]:
+    return published(folder) if (folder / INDEX).is_file() else ()
+
+
+def _require_same(recipe: Recipe, wanted: Recipe) -> None:
+    """Raises RecipeError unless a recipe measures what the page's one of its name does, with the same weights."""
+    weights = {spec.name: weights_of(spec) for spec in wanted.codecs}
     for spec in recipe.codecs:
-        if spec.name in wanted and (found := weights_of(spec)) != wanted[spec.name]:
+        if spec.name in weights and (found := weights_of(spec)) != weights[spec.name]:
             raise RecipeError(
-                f"{recipe.name}: {spec.name!r} is of {found}, on the page it is of {wanted[spec.name]}; "
+                f"{recipe.name}: {spec.name!r} is of {found}, on the page it is of {weights[spec.name]}; "
                 "give the run a name of its own, --set name=NAME"
             )
-
-
-def _require_recipe(recipe: Recipe, folder: Path) -> None:
-    """Raises RecipeError where the recipe of the index that has its name measures something else."""
-    for run in published(folder) if (folder / INDEX).is_file() else ():
-        ours, theirs = _measuring(recipe), _measuring(run.load()) if run.name == recipe.name else {}
-        if others := [key for key, value in theirs.items() if ours[key] != value]:
-            raise RecipeError(
-                f"{recipe.name}: other {' and '.join(others)} than in the page's recipe of that name; "
-                "give the run a name of its own, --set name=NAME"
-            )
+    ours, theirs = _measuring(recipe), _measuring(wanted)
+    if others := [key for key in theirs if ours[key] != theirs[key]]:
+        raise RecipeError(
+            f"{recipe.name}: other {' and '.join(others)} than in the page's recipe of that name; "
+            "give the run a name of its own, --set name=NAME"
+        )
 
 
 def _measuring(recipe: Recipe) -> dict[str, Any]:

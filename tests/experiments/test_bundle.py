@@ -164,11 +164,11 @@ def test_weights_that_do_not_need_fewer_bits_are_refused(capsys: pytest.CaptureF
         _require_better(before, {})
 
 
-def bench(folder: Path, weights: Path, **changes: Any) -> Path:
+def bench(folder: Path, weights: Path) -> Path:
     """A run of the weights and of JPEG beside them, on two pictures."""
     values = small_run.values(small_run.write_pictures(folder / "pictures"), scales=[1])
     row = {"name": "mine", "codec": "single", "of": "mean-scale", "weights": str(weights), "qualities": [1, 2, 3]}
-    recipe = make_recipe(values | {"codecs": [*values["codecs"], row]} | changes)
+    recipe = make_recipe(values | {"codecs": [*values["codecs"], row]})
     return measure(recipe, folder / "out", progress=False).folder
 
 
