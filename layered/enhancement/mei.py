@@ -9,7 +9,7 @@ from compressai.layers import GDN
 from compressai.models.utils import conv, deconv
 from torch import Tensor, nn
 
-from layered.base.transforms import STRIDE, TransformLayer, ceil_div, make_steady, strided
+from layered.base.transforms import STRIDE, TransformLayer, ceil_div, load_resized, make_steady, strided
 from layered.enhancement.resample import Bicubic
 from layered.errors import OptionError
 from layered.layer import Coded, Context, Enhancement, Latents, Layer, for_synthesis, in_double, in_order
@@ -120,7 +120,7 @@ class MeiEnhancement(Enhancement):
             raise OptionError("an enhancement layer starts from a base layer of its own kind and widths only")
         fresh = torch.zeros_like(own[key])
         fresh[self.upscaled :] = theirs[key]
-        self.coder.load_state_dict({**theirs, key: fresh})
+        load_resized(self.coder, {**theirs, key: fresh})
 
     def _expected(self, context: Context) -> Tensor:
         """The prediction of this layer's latents [B, M, ceil(H/16), ceil(W/16)]."""

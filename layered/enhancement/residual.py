@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layered.base.transforms import TransformLayer
+from layered.base.transforms import TransformLayer, load_resized
 from layered.errors import OptionError
 from layered.layer import Coded, Context, Enhancement, Latents, Layer, in_double
 from layered.rounding import Rounding
@@ -66,7 +66,7 @@ class ResidualEnhancement(Enhancement):
         if not isinstance(residual, TransformLayer):
             raise OptionError("only a residual module on CompressAI's transforms can start from a base layer")
         try:
-            residual.load_state_dict(base.state_dict())
+            load_resized(residual, base.state_dict())
         except RuntimeError:
             raise OptionError("a residual module starts from a base layer of its own kind and widths only") from None
         first: Any = residual.g_a[0]

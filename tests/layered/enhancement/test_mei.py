@@ -214,3 +214,15 @@ def test_compass_enhancement_still_starts_from_its_base() -> None:
     enhanced = codec.uppers[0]
     coded = enhanced.analyse(enhanced.predict(flat), flat)
     assert torch.allclose(coded.parts[0], codec.base.analyse(half * 0 + 0.5, flat).parts[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["compass-small", "mei-small"])
+def test_enhancement_of_finished_weights_starts_from_their_base_whatever_its_tables_sizes(name: str) -> None:
+    codec = load(name)
+    upper, key = codec.uppers[0], "entropy_bottleneck._quantized_cdf"
+    module = upper.part("residual") if name == "compass-small" else upper.coder
+    assert isinstance(module, torch.nn.Module)
+    base = codec.base.state_dict()
+    assert module.state_dict()[key].shape != base[key].shape  # or this test would show nothing
+    upper.start_from(codec.base)
+    assert torch.equal(module.state_dict()[key], base[key])
