@@ -11,6 +11,7 @@ from layered.commands.batch import STREAM_ENDING, Job, plan, run, write_output
 from layered.commands.guide import GuideOptions
 from layered.commands.model import named_codec
 from layered.commands.options import (
+    SCALES_HELP,
     Box,
     Device,
     Exact,
@@ -20,7 +21,6 @@ from layered.commands.options import (
     NoVerify,
     Preserve,
     Qualities,
-    Scales,
     Streams,
     Weights,
     ladder_of,
@@ -38,7 +38,10 @@ IMAGE_ENDINGS = frozenset(".avif .bmp .gif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .
 def encode(
     source: Images,
     target: Streams,
-    layers: Scales = None,
+    scales: Annotated[
+        str | None,
+        typer.Option("--scales", "--layers", help=SCALES_HELP),  # in `adapt` --layers says which
+    ] = None,
     quality: Qualities = None,
     target_bpp: Annotated[
         float | None, typer.Option(help="Best quality within this many bits per pixel of the full image.")
@@ -56,7 +59,7 @@ def encode(
     """Encode an image, or every image of a folder, into layered streams."""
     from layered.image import check_scales
 
-    given = None if layers is None else check_scales(numbers(layers, "--layers"))
+    given = None if scales is None else check_scales(numbers(scales, "--scales"))
     qualities = None if quality is None else numbers(quality, "--quality")
     guides = GuideOptions(labels, preserve, box or (), mask)
     if sum(option is not None for option in (quality, target_bpp, target_bytes)) > 1:
@@ -76,15 +79,15 @@ def encode(
         image = picture_of(job.source)
         pixels = image.shape[0] * image.shape[1]
         codec = named_codec(weights, device)
-        scales = ladder_of(given, codec)
+        ladder = ladder_of(given, codec)
         guide = guides.of(job.source, codec)
         budget = target_bytes if target_bpp is None else int(min(target_bpp * pixels / 8, sys.maxsize))
         if budget is None:
-            data = codec.encode(image, scales, chosen, exact=exact, verify=not no_verify, guide=guide)
+            data = codec.encode(image, ladder, chosen, exact=exact, verify=not no_verify, guide=guide)
         else:
             from layered.budget import encode_to_bytes  # it brings torch, as the codec has by now
 
-            data = encode_to_bytes(codec, image, scales, budget, exact=exact, verify=not no_verify, guide=guide)
+            data = encode_to_bytes(codec, image, ladder, budget, exact=exact, verify=not no_verify, guide=guide)
         write_output(job.target, data)
         told = f"{job.name} -> {job.target}: {len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
         if budget is not None and _quality_of(data) >= codec.quality_range[1]:

@@ -16,19 +16,17 @@ if TYPE_CHECKING:
     from layered.image import Image8
 
 __all__ = [
-    "Box", "Device", "Exact", "Images", "LabelMap", "Mask", "NoVerify", "Preserve", "Qualities", "Scales", "Streams",
-    "Weights", "ladder_of", "numbers", "picture_of",
+    "SCALES_HELP", "Box", "Device", "Exact", "Images", "LabelMap", "Mask", "NoVerify", "Preserve", "Qualities",
+    "Scales", "Streams", "Weights", "ladder_of", "numbers", "picture_of",
 ]  # fmt: skip
 
 Images: TypeAlias = Annotated[str, typer.Argument(metavar="IN", help="Image, folder of images, or - for a pipe.")]
 Streams: TypeAlias = Annotated[str, typer.Argument(metavar="OUT", help="Stream, folder, or - for a pipe.")]
-Scales: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        help="Scale of each layer, base first, increasing, 1 being the full image.  "
-        "Default: 0.25,0.5,1, or 1 with weights of one layer."
-    ),
-]
+SCALES_HELP = (
+    "Scale of each layer, base first, increasing, 1 being the full image.  "
+    "Default: 0.25,0.5,1, or 1 with weights of one layer."
+)
+Scales: TypeAlias = Annotated[str | None, typer.Option(help=SCALES_HELP)]
 Qualities: TypeAlias = Annotated[
     str | None, typer.Option(help="One real number, or one a layer: 2.5 or 2,3,3.  Default: the middle.")
 ]

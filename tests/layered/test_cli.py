@@ -144,7 +144,7 @@ def test_a_target_size_is_kept(place: Path, weights: str) -> None:
 
 def test_exact_reaches_the_stream(place: Path, weights: str) -> None:
     assert (
-        run(["encode", "a.png", "b.lyr", "--weights", weights, "--exact", "--layers", "1", "--no-verify"])
+        run(["encode", "a.png", "b.lyr", "--weights", weights, "--exact", "--scales", "1", "--no-verify"])
         == 0
     )
     header = stream.parse(Path("b.lyr").read_bytes()).header
@@ -179,14 +179,14 @@ def test_a_folder_is_done_but_for_its_bad_files(
         save_image(smooth_picture(16, 16), name)
     Path("in/bad.jpg").write_bytes(b"no picture")
     Path("in/notes.txt").write_text("not taken")
-    assert run(["encode", "in", "streams", "--layers", "1", "--weights", weights]) == 1
+    assert run(["encode", "in", "streams", "--scales", "1", "--weights", weights]) == 1
     shown = capsys.readouterr().err
     assert "1 of 4 files failed" in shown and "in/bad.jpg: not an image" in shown.splitlines()[-1]
     names = ["one.lyr", "two.bmp.lyr", "two.png.lyr"]
     assert sorted(path.name for path in Path("streams").iterdir()) == names
 
     assert all(stream.parse(path.read_bytes()) for path in Path("streams").iterdir())
-    assert run(["encode", "in", "more", "--layers", "1", "--quality", "9", "--weights", weights]) == 2
+    assert run(["encode", "in", "more", "--scales", "1", "--quality", "9", "--weights", weights]) == 2
     assert capsys.readouterr().err.count("is outside 1 to 3") == 1 and not Path("more").exists()
     Path("streams/one.lyr").write_bytes(b"damaged")
     assert run(["decode", "streams", "out", "--weights", weights]) == 1
@@ -295,12 +295,12 @@ ms_ssim: false
         ("encode a.lyr b.lyr", "not an image"),
         ("encode a.png b.lyr --weights nonesuch", "unknown weights 'nonesuch'"),
         ("encode a.png b.lyr --weights a.png", "a.png"),
-        ("encode a.png b.lyr --layers 0.5,0.25", "must increase"),
-        ("encode a.png b.lyr --layers 0.5,0.5", "must increase"),
-        ("encode a.png b.lyr --layers 0,1", "above 0"),
-        ("encode a.png b.lyr --layers 1,2", "at most 1"),
-        ("encode a.png b.lyr --layers nan", "above 0"),
-        ("encode a.png b.lyr --layers half", "--layers: 'half'"),
+        ("encode a.png b.lyr --scales 0.5,0.25", "must increase"),
+        ("encode a.png b.lyr --scales 0.5,0.5", "must increase"),
+        ("encode a.png b.lyr --scales 0,1", "above 0"),
+        ("encode a.png b.lyr --scales 1,2", "at most 1"),
+        ("encode a.png b.lyr --scales nan", "above 0"),
+        ("encode a.png b.lyr --scales half", "--scales: 'half'"),
         ("encode a.png b.lyr --quality 1,2", "2 qualities for 3 layers"),
         ("encode a.png b.lyr --quality good", "--quality: 'good'"),
         ("encode a.png b.lyr --quality 1e9 --weights WEIGHTS", "is outside 1 to 3"),
