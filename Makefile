@@ -38,7 +38,7 @@ $(VENV)/.ready-%: pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "error: $(PYTHON) has no working venv module (on Debian: apt install python3-venv)"; exit 1; } >&2
 	$(PY) -m pip install --disable-pip-version-check --editable ".[$*]"
-	@touch $@
+	@touch $@ $(if $(filter test,$*),$(VENV)/.ready-demo)  # what tests need has what the demo needs in it
 
 clean:
 	rm -rf $(VENV) out build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
