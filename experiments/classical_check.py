@@ -77,6 +77,8 @@ class Check:
     remark: str
 
 
+_WIDTH = 160  # of what goes into a file, where rows are not to be broken
+
 _PERCENT = tuple(range(5, 100, 5))
 _RATIOS = tuple(-ratio for ratio in range(190, 0, -10))
 _QPS = (47, 42, 37, 32, 27, 22, 17, 12)
@@ -128,7 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LayeredError as error:
         parser.error(str(error))
     table.title = f"against the published curves, {len(data.items)} Kodak images"
-    Console().print(table, *remarks, sep="\n")
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    console.print(table, *remarks, sep="\n")
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ class LayeredCodec(nn.Module):
     """Encodes pictures to layered streams and back.
 
     spec: how it was built.  base: codes the smallest picture.  enhancement: shared by all upper layers, or a list
-    with one for each, or None for a single-layer codec.  digest: six bytes that name the weights in every stream;
-    set by the loader.
+    with one for each, or None for a single-layer codec.  The loader sets digest, six bytes that name the weights in
+    every stream, and untrained, those of `base` and `enhancement` that no training has reached.
     """
 
     def __init__(self, spec: CodecSpec, base: Layer, enhancement: Enhancement | nn.ModuleList | None) -> None:
@@ -54,6 +54,7 @@ class LayeredCodec(nn.Module):
         self.enhancement = enhancement
         self.name = "unnamed"
         self.digest = bytes(6)
+        self.untrained: frozenset[str] = frozenset()
 
     @property
     def quality_range(self) -> tuple[float, float]:

@@ -31,6 +31,8 @@ from layered.commands.options import (
     ladder_of,
     numbers,
     picture_of,
+    scales_of,
+    told_of,
 )  # fmt: skip
 from layered.commands.steps import Steps
 from layered.errors import OptionError
@@ -104,9 +106,8 @@ def adapt(
 
     from adapters.adaptation import PerImage
     from adapters.allocator import keep_memory
-    from layered.image import check_scales
 
-    given = None if scales is None else check_scales(numbers(scales, "--scales"))
+    given = scales_of(scales)
     qualities = None if quality is None else numbers(quality, "--quality")
     chosen = qualities[0] if qualities and len(qualities) == 1 else qualities
     guides = GuideOptions(labels, preserve, box or (), mask)
@@ -145,8 +146,8 @@ def adapt(
             with keeping():
                 journal.note(Path(job.target), origin, data)
                 write_output(job.target, data)
-        bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
-        told = f"{job.name} -> {job.target}: {len(data)} bytes, {bpp:.3f} bpp, {time.monotonic() - began:.0f} s"
+        size = told_of(data, image.shape[0] * image.shape[1], ladder, codec)
+        told = f"{job.name} -> {job.target}: {size}, {time.monotonic() - began:.0f} s"
         return "\n".join((told, *map(_reported, adaptation.reports)))
 
     run(jobs, work, "adapting", bars)

@@ -26,6 +26,8 @@ from layered.commands.options import (
     ladder_of,
     numbers,
     picture_of,
+    scales_of,
+    told_of,
 )  # fmt: skip
 from layered.errors import OptionError
 
@@ -57,9 +59,7 @@ def encode(
     device: Device = "cpu",
 ) -> None:
     """Encode an image, or every image of a folder, into layered streams."""
-    from layered.image import check_scales
-
-    given = None if scales is None else check_scales(numbers(scales, "--scales"))
+    given = scales_of(scales)
     qualities = None if quality is None else numbers(quality, "--quality")
     guides = GuideOptions(labels, preserve, box or (), mask)
     if sum(option is not None for option in (quality, target_bpp, target_bytes)) > 1:
@@ -89,7 +89,7 @@ def encode(
 
             data = encode_to_bytes(codec, image, ladder, budget, exact=exact, verify=not no_verify, guide=guide)
         write_output(job.target, data)
-        told = f"{job.name} -> {job.target}: {len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
+        told = f"{job.name} -> {job.target}: {told_of(data, pixels, ladder, codec)}"
         if budget is not None and _quality_of(data) >= codec.quality_range[1]:
             told += "; the target allowed more than the highest quality takes"
         return told

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCALES_HELP", "Box", "Device", "Exact", "Images", "LabelMap", "Mask", "NoVerify", "Preserve", "Qualities",
-    "Scales", "Streams", "Weights", "ladder_of", "numbers", "picture_of",
+    "Scales", "Streams", "Weights", "ladder_of", "numbers", "picture_of", "scales_of",
+    "told_of",
 ]  # fmt: skip
 
 Images: TypeAlias = Annotated[str, typer.Argument(metavar="IN", help="Image, folder of images, or - for a pipe.")]
 Streams: TypeAlias = Annotated[str, typer.Argument(metavar="OUT", help="Stream, folder, or - for a pipe.")]
 SCALES_HELP = (
     "Scale of each layer, base first, increasing, 1 being the full image.  "
-    "Default: 0.25,0.5,1, or 1 with weights of one layer."
+    "Default: 0.25,0.5,1, or 1 with weights of one layer, or with no other trained."
 )
 Scales: TypeAlias = Annotated[str | None, typer.Option(help=SCALES_HELP)]
 Qualities: TypeAlias = Annotated[
@@ -59,6 +60,19 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
         raise OptionError(f"{option}: {text!r} is not a number or several, separated by commas") from None
 
 
+def scales_of(text: str | None) -> tuple[float, ...] | None:
+    """What `--scales` says, where it is given.  Raises OptionError, naming the option."""
+    from layered.image import check_scales
+
+    if text is None:
+        return None
+    values = numbers(text, "--scales")
+    try:
+        return check_scales(values)
+    except OptionError as error:
+        raise OptionError(f"--scales: {error}") from None
+
+
 def picture_of(source: str) -> Image8:
     """The picture in a file or pipe.  Raises ImageError."""
     from layered.image import load_image
@@ -69,4 +83,14 @@ def picture_of(source: str) -> Image8:
 
 def ladder_of(given: tuple[float, ...] | None, codec: LayeredCodec) -> tuple[float, ...]:
     """The scales that were given, or those that suit the weights."""
-    return given or ((0.25, 0.5, 1.0) if codec.uppers else (1.0,))
+    layered = codec.uppers and "enhancement" not in codec.untrained
+    return given or ((0.25, 0.5, 1.0) if layered else (1.0,))
+
+
+def told_of(data: bytes, pixels: int, ladder: tuple[float, ...], codec: LayeredCodec) -> str:
+    """What is to be said of a stream that codes a picture of `pixels` at these scales."""
+    told = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
+    if ladder[-1] < 1:
+        told += " of the full picture"
+    untrained = codec.untrained & ({"base", "enhancement"} if len(ladder) > 1 else {"base"})
+    return told + "".join(f"; no training has reached its {part}" for part in sorted(untrained))

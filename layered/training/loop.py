@@ -27,6 +27,7 @@ from layered.training.folders import load_pictures, require_labels
 from layered.training.interrupt import Deferred
 from layered.training.phases import draw_step, largest_crop, learning_rate, prepare
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
+from layered.training.untrained import untrained_parts
 from layered.weights.store import save_codec
 
 __all__ = ["Run", "train"]
@@ -201,4 +202,5 @@ class Run:
             "device": str(self.fabric.device),
             "processes": self.fabric.world_size,
             "threads": torch.get_num_threads(),
+            "untrained": untrained_parts(self.codec, self.recipe),
         }

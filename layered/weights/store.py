@@ -138,6 +138,8 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     except RuntimeError as error:
         raise OptionError(f"{path}: tensors do not fit its own specification ({str(error).splitlines()[0]})") from None
     ready = _ready(codec, metadata["name"], device)
+    untrained = _json(path, metadata.get("training", "{}")).get("untrained")
+    ready.untrained = frozenset(map(str, untrained if isinstance(untrained, list) else ()))
     if "on" in metadata and ready.digest.hex() != metadata.get("digest"):
         raise OptionError(f"{path}: damaged; its tensors give {ready.digest.hex()}, not {metadata.get('digest')}")
     return ready

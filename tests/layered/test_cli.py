@@ -270,6 +270,23 @@ def test_what_was_trained_encodes_and_what_was_measured_is_reported_again(
     assert run(["bench", "measure.yaml", "--workers", "0", "--set", "scales=[0.5, 1]"]) == 1
 
 
+def test_layers_that_no_training_has_reached_are_left_out_or_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pictures").mkdir()
+    save_image(smooth_picture(48, 48), "pictures/p.png")
+    residual = "{predictor: {name: bicubic}, residual: {name: mean-scale, N: 8, M: 8}}"
+    Path("tiny.yaml").write_text(TRAINING.replace("M: 8}}", f"M: 8}}, enhancement: {residual}}}"))
+    assert run(["train", "tiny.yaml", "--out", "runs/partly"]) == 0  # a path of its own: codecs are kept by path
+    trained = capsys.readouterr().out.strip()
+    assert run(["encode", "a.png", "one.lyr", "--weights", trained]) == 0
+    assert stream.parse(Path("one.lyr").read_bytes()).header.layers == 1
+    assert "training" not in capsys.readouterr().err
+    assert run(["encode", "a.png", "two.lyr", "--weights", trained, "--scales", "0.25,0.5"]) == 0
+    told = capsys.readouterr().err
+    assert " bpp of the full picture; no training has reached its enhancement" in told
+
+
 TRAINING = """
 name: tiny
 model: {base: {name: mean-scale, N: 8, M: 8}}

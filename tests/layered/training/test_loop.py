@@ -167,6 +167,25 @@ def test_a_part_is_taken_from_another_run(recipe: TrainingRecipe, whole: Path, t
     assert not {name for name in given if name.startswith("enhancement.residual.g_")} <= same
 
 
+@pytest.mark.parametrize(
+    ("only", "start", "left"),
+    [
+        ((), (), set()),
+        (("base",), (), {"enhancement"}),
+        (("base", "residual"), (), {"enhancement"}),  # the predictor is as it was drawn
+        (("base", "residual"), ("enhancement.predictor",), set()),
+        (("joint",), (), {"base"}),
+        (("base",), ("all",), set()),
+    ],
+)
+def test_weights_tell_what_no_training_has_reached(
+    recipe: TrainingRecipe, whole: Path, tmp_path: Path, only: tuple[str, ...], start: tuple[str, ...], left: set[str]
+) -> None:
+    phases = tuple(phase.model_copy(update={"steps": 1}) for phase in recipe.phases)
+    changes = {"only": only, "start": dict.fromkeys(start, str(whole)), "phases": phases}
+    assert layered.load(train(recipe.model_copy(update=changes), tmp_path)).untrained == left
+
+
 @pytest.mark.parametrize(("part", "word"), [("bse", "no such part"), ("all", "no such file")])
 def test_a_start_that_is_not_there_is_named(
     recipe: TrainingRecipe, whole: Path, tmp_path: Path, part: str, word: str
