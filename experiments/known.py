@@ -61,7 +61,7 @@ class Known:
 
         Raises RecipeError that says where a missing set is to be put, or what is wrong with one that is there.
         """
-        looked = [folder.absolute() for folder in data_folders()]
+        looked = [folder.resolve() for folder in data_folders()]
         for pattern in (Path(folder) / pattern for folder in looked for pattern in self.patterns):
             if not pattern.parent.is_dir():
                 continue

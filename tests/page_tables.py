@@ -10,8 +10,8 @@ from experiments.page.numbers import Measured, shown
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
-README, PAGE = ROOT / "README.md", RESULTS / "README.md"
-LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in (README, PAGE)}
+README, PAGE, EXPERIMENTS = ROOT / "README.md", RESULTS / "README.md", ROOT / "experiments" / "README.md"
+LINES = {path: path.read_text(encoding="utf-8").splitlines() for path in (README, PAGE, EXPERIMENTS)}
 TEXT = {path: " ".join(" ".join(lines).split()) for path, lines in LINES.items()}
 each_page = pytest.mark.parametrize("path", (README, PAGE), ids=("README", "results"))
 

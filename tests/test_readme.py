@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from experiments.bdrate import Curve, bd_rate
+from experiments.known import KNOWN
 from experiments.page.index import Published, published
 from experiments.page.models import earlier
 from experiments.published import published_curves, published_rates
 from experiments.recipe import load_recipe
 from experiments.words import ladder_label
 from layered.weights.card import card
-from tests.page_tables import PAGE, README, RESULTS, TEXT, each_page, measured, measured_rate, rows
+from tests.page_tables import EXPERIMENTS, PAGE, README, RESULTS, TEXT, each_page, measured, measured_rate, rows
 
 
 def named(words: str) -> str:
@@ -154,6 +155,14 @@ def test_what_it_says_of_training_is_what_the_cards_have() -> None:
     few, many = 5 * round(min(generative) / 5), 5 * round(max(generative) / 5)
     assert f"some {few} to {many} minutes of training each" in TEXT[README]
     assert f"the bundled weights have seen {card('compass-small').training['pictures']}" in TEXT[README]
+
+
+def test_the_table_of_data_sets_is_what_is_known() -> None:
+    expected = [
+        [f"`{known.name}`", str(known.count), " or ".join(f"`{pattern}`" for pattern in known.patterns)]
+        for known in KNOWN.values()
+    ]
+    assert rows("| name | images |", EXPERIMENTS) == expected
 
 
 def test_what_it_says_of_label_maps_is_what_was_measured() -> None:
