@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layered.errors import OptionError, WrongModel
+from layered.weights.card import card
 
 if TYPE_CHECKING:
     from layered.codec import LayeredCodec
@@ -27,6 +29,8 @@ def check_device(device: str, option: str = "--device") -> None:
 @cache
 def named_codec(weights: str, device: str) -> LayeredCodec:
     """The codec of bundled weights or of a file, loaded once.  Raises OptionError."""
+    if "/" not in weights and not Path(weights).is_file():
+        card(weights)  # a name that is not known is told before torch is imported
     import layered
 
     check_device(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,9 @@ def train(
     from layered.training.recipe import load_recipe
 
     settings = load_recipe(recipe, overrides or [])  # a wrong recipe is told before torch is loaded
+    import lightning.pytorch  # sets the level of its logger, which Fabric's remarks go to
+
     from layered.training.loop import train as run
 
+    logging.getLogger(lightning.pytorch.__name__).setLevel(logging.WARNING)
     typer.echo(run(settings, out or Path("runs") / settings.name))
