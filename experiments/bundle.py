@@ -219,7 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             store.save_codec(codec, target, given.name, training, on=given.on, significant=dict(given.significant))
     codec = store.load(target)
     description = given.description or (there.description if there else "")
-    card = Card(given.name, codec.digest.hex(), description, codec.spec.model_dump(mode="json"), training, values)
+    spec, parameters = codec.spec.model_dump(mode="json"), store.parameters_of(codec)
+    card = Card(given.name, codec.digest.hex(), description, spec, parameters, training, values)
     write_bytes_atomic(path, (json.dumps(vars(card), indent=1) + "\n").encode())
 
 

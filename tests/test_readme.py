@@ -149,7 +149,10 @@ def test_what_it_says_of_training_is_what_the_cards_have() -> None:
         return float(sum(run["seconds"] for run in card(name).training["runs"])) / 60
 
     hours = f"{minutes('compass-small') / 60:.0f} hours of one CPU core"
-    assert f"`compass-small` was trained for some {hours}" in TEXT[README]
+    assert f"trained for some {hours}" in TEXT[README]
+    base, enhancement = (card("compass-small").parameters[part] / 1e6 for part in ("base", "enhancement"))
+    told = f"`compass-small` has {base:.1f} million parameters of a base layer and {enhancement:.1f} million of"
+    assert told in TEXT[README]
     assert f"`wacnn-small` had {minutes('wacnn-small'):.0f} minutes of one core" in TEXT[README]
     generative = [minutes(name) for name in ("gc-small", "sc-small", "tunable-small")]
     few, many = 5 * round(min(generative) / 5), 5 * round(max(generative) / 5)

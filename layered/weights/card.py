@@ -18,14 +18,15 @@ __all__ = ["Card", "card", "catalogue", "name_of"]
 class Card:
     """One weights file: digest is the twelve hexadecimal digits that its streams carry.
 
-    spec: what the codec is made of.  training: recipe, data, steps, seconds, machine.  measured: its own
-    rate-distortion points, with the command that gave them.
+    spec: what the codec is made of.  parameters: how many its base and its enhancement have.  training: recipe, data,
+    steps, seconds, machine.  measured: its own rate-distortion points, with the command that gave them.
     """
 
     name: str
     digest: str
     description: str
     spec: dict[str, Any]
+    parameters: dict[str, int] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
 
@@ -43,7 +44,8 @@ class Card:
 
     def text(self) -> str:
         """The card for people, several lines."""
-        values = {"spec": self.spec, "training": self.training, "measured": self.measured}
+        counts = {part: f"{count:,}" for part, count in self.parameters.items()}
+        values = {"spec": self.spec, "parameters": counts, "training": self.training, "measured": self.measured}
         told = {key: value for key, value in values.items() if value}
         rest = yaml.safe_dump(told, sort_keys=False, default_flow_style=None, width=110)
         replaced = ", ".join(self.measured.get("weights", ()))

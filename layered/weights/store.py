@@ -24,7 +24,7 @@ from layered.weights.container import read_tensors, unpacked, write_tensors
 from layered.weights.precision import ALL_BITS, Significant, bits_of, keeps_all, rounded
 from layered.weights.sharing import restored, shared
 
-__all__ = ["card_of", "digest_of", "export", "load", "save_codec"]
+__all__ = ["card_of", "digest_of", "export", "load", "parameters_of", "save_codec"]
 
 _FORMAT = "layered-weights-1"
 _BUNDLED = ".safetensors.xz"
@@ -101,7 +101,12 @@ def card_of(path: str | Path) -> Card:
     codec = _read(Path(path), "cpu")
     training = _json(Path(path), read_tensors(Path(path))[0].get("training", "{}"))
     spec = codec.spec.model_dump(mode="json", exclude_defaults=True)
-    return Card(codec.name, codec.digest.hex(), f"The weights file {path}.", spec, training)
+    return Card(codec.name, codec.digest.hex(), f"The weights file {path}.", spec, parameters_of(codec), training)
+
+
+def parameters_of(codec: LayeredCodec) -> dict[str, int]:
+    """How many parameters the codec's base and its enhancement have."""
+    return {name: sum(p.numel() for p in part.parameters()) for name, part in codec.named_children()}
 
 
 def _read(path: Path, device: str | torch.device) -> LayeredCodec:

@@ -21,7 +21,7 @@ from layered.spec import CodecSpec, build
 from layered.weights import Card, card, catalogue, name_of, store
 from layered.weights.container import read_tensors
 from layered.weights.precision import bits_of, rounded
-from layered.weights.store import card_of, digest_of, export, save_codec
+from layered.weights.store import card_of, digest_of, export, parameters_of, save_codec
 from tests.conftest import smooth_picture
 
 
@@ -188,7 +188,7 @@ def test_files_that_are_not_weights_are_refused(tmp_path: Path) -> None:
 def test_bundled_weights_match_their_cards(entry: layered.weights.Card, tmp_path: Path) -> None:
     codec = layered.load(entry.name)
     assert codec.digest.hex() == entry.digest and name_of(codec.digest) == entry.name
-    assert CodecSpec.model_validate(entry.spec) == codec.spec
+    assert CodecSpec.model_validate(entry.spec) == codec.spec and entry.parameters == parameters_of(codec)
     assert entry.training["phases"] and entry.training["machine"]
     assert entry.measured.get("curves") or entry.measured.get("kept")
     assert ("earlier weights" in entry.text()) == entry.is_of_earlier
@@ -197,7 +197,7 @@ def test_bundled_weights_match_their_cards(entry: layered.weights.Card, tmp_path
 
 
 def test_a_card_says_where_it_was_measured_with_earlier_weights() -> None:
-    made = Card("mine", "0123456789ab", "For a test.", {}, {}, {"weights": ["ba9876543210"]})
+    made = Card("mine", "0123456789ab", "For a test.", {}, {}, {}, {"weights": ["ba9876543210"]})
     assert made.is_of_earlier and "Measured below are earlier weights of that name, ba9876543210." in made.text()
     assert not replace(made, measured={"weights": ["aa", "0123456789ab"]}).is_of_earlier
     assert not replace(made, measured={}).is_of_earlier
