@@ -61,7 +61,7 @@ class Known:
 
         Raises RecipeError that says where a missing set is to be put, or what is wrong with one that is there.
         """
-        looked = [folder.resolve() for folder in data_folders()]
+        looked = [folder.absolute() for folder in data_folders()]
         for pattern in (Path(folder) / pattern for folder in looked for pattern in self.patterns):
             if not pattern.parent.is_dir():
                 continue
@@ -70,7 +70,7 @@ class Known:
             return paths
         raise RecipeError(
             f"{self.name} is not here: put {self.what} as {' or '.join(self.patterns)} into a folder and set "
-            f"LAYERED_DATA to it (looked in {', '.join(map(str, looked))})"
+            f"LAYERED_DATA to it (looked in {', '.join(str(folder.resolve()) for folder in looked)})"
         )
 
     def _check(self, folder: Path, paths: list[Path]) -> None:

@@ -44,7 +44,7 @@ class LayeredCodec(nn.Module):
 
     spec: how it was built.  base: codes the smallest picture.  enhancement: shared by all upper layers, or a list
     with one for each, or None for a single-layer codec.  The loader sets digest, six bytes that name the weights in
-    every stream, and untrained, those of `base` and `enhancement` that no training has reached.
+    every stream, and untrained, those of `base` and `enhancement` that no training has reached; commands tell of them.
     """
 
     def __init__(self, spec: CodecSpec, base: Layer, enhancement: Enhancement | nn.ModuleList | None) -> None:

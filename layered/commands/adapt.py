@@ -14,7 +14,7 @@ from layered.commands.batch import STREAM_ENDING, Job, is_folder, keeping, plan,
 from layered.commands.encode import IMAGE_ENDINGS
 from layered.commands.guide import GuideOptions
 from layered.commands.journal import Journal, digest_of
-from layered.commands.model import named_codec
+from layered.commands.model import check_name, named_codec
 from layered.commands.options import (
     Box,
     Device,
@@ -103,6 +103,7 @@ def adapt(
     what it has not made is never replaced; adapt.jsonl there says by digests what each was made from.
     """
     jobs = plan(source, target, lambda path: path.suffix.lower() in IMAGE_ENDINGS, STREAM_ENDING)
+    check_name(weights)
 
     from adapters.adaptation import PerImage
     from adapters.allocator import keep_memory

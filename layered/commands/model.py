@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layered.errors import OptionError, WrongModel
@@ -12,7 +12,7 @@ from layered.weights.card import card
 if TYPE_CHECKING:
     from layered.codec import LayeredCodec
 
-__all__ = ["check_device", "named_codec", "writer_of"]
+__all__ = ["check_device", "check_name", "named_codec", "writer_of"]
 
 
 def check_device(device: str, option: str = "--device") -> None:
@@ -26,11 +26,17 @@ def check_device(device: str, option: str = "--device") -> None:
         raise OptionError(f"{option} {device}: {reason}") from None
 
 
+def check_name(weights: str) -> None:
+    """Raise OptionError for weights that are neither bundled nor a file, before torch is imported."""
+    published = "/" in weights and not weights.endswith(".safetensors")
+    if not published and not os.path.isfile(weights):  # which unlike Path's does not mind names that are too long
+        card(weights)
+
+
 @cache
 def named_codec(weights: str, device: str) -> LayeredCodec:
     """The codec of bundled weights or of a file, loaded once.  Raises OptionError."""
-    if "/" not in weights and not Path(weights).is_file():
-        card(weights)  # a name that is not known is told before torch is imported
+    check_name(weights)
     import layered
 
     check_device(device)

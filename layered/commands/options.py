@@ -83,8 +83,8 @@ def picture_of(source: str) -> Image8:
 
 def ladder_of(given: tuple[float, ...] | None, codec: LayeredCodec) -> tuple[float, ...]:
     """The scales that were given, or those that suit the weights."""
-    layered = codec.uppers and "enhancement" not in codec.untrained
-    return given or ((0.25, 0.5, 1.0) if layered else (1.0,))
+    has_uppers = codec.uppers and "enhancement" not in codec.untrained
+    return given or ((0.25, 0.5, 1.0) if has_uppers else (1.0,))
 
 
 def told_of(data: bytes, pixels: int, ladder: tuple[float, ...], codec: LayeredCodec) -> str:
@@ -92,5 +92,5 @@ def told_of(data: bytes, pixels: int, ladder: tuple[float, ...], codec: LayeredC
     told = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
     if ladder[-1] < 1:
         told += " of the full picture"
-    untrained = codec.untrained & ({"base", "enhancement"} if len(ladder) > 1 else {"base"})
-    return told + "".join(f"; no training has reached its {part}" for part in sorted(untrained))
+    told += f", {len(ladder)} layer{'s' * (len(ladder) > 1)}" * bool(codec.untrained)
+    return told + "".join(f"; no training has reached {codec.name}'s {part}" for part in sorted(codec.untrained))

@@ -41,7 +41,8 @@ AnyState = TypeVar("AnyState", bound=State)
 class RunState:
     """Where a run stands: index of the phase, steps done in it, seconds and lines logged in all, pictures, tensors.
 
-    critic: the discriminator's weights, where a phase has trained one.
+    critic: the discriminator's weights, where a phase has trained one.  reached: names of the parameters that training
+    has given values, here or before `start` took them.
     """
 
     phase: int
@@ -52,6 +53,7 @@ class RunState:
     model: dict[str, torch.Tensor]
     optimiser: dict[str, Any] | None
     critic: dict[str, torch.Tensor] | None = None
+    reached: tuple[str, ...] = ()
 
 
 def save_state(path: Path, recipe: Strict, state: State) -> None:
@@ -94,16 +96,24 @@ def read_state(path: Path, recipe: Strict, pictures: str, kind: type[AnyState]) 
     return state
 
 
-def take_start(codec: LayeredCodec, recipe: TrainingRecipe) -> None:
-    """Copy into the codec the parts that `recipe.start` names.  Raises RecipeError where one does not fit."""
+def take_start(codec: LayeredCodec, recipe: TrainingRecipe) -> set[str]:
+    """Copy into the codec the parts that `recipe.start` names, and say which parameters training has reached by that.
+
+    Raises RecipeError where one does not fit.
+    """
+    reached: set[str] = set()
     for part, name in recipe.start.items():
         if Path(name).suffix == ".pt" and not Path(name).is_file():
             raise RecipeError(f"start.{part}: {name}: no such file")
         try:
             if Path(name).suffix == ".pt":
-                stored = torch.load(name, weights_only=True)["model"]
+                state = torch.load(name, weights_only=True)
+                stored = state["model"]
+                known = stored.keys() & state.get("reached", stored.keys())
             else:
-                stored = load(name).state_dict()
+                source = load(name)
+                stored = source.state_dict()
+                known = {key for key in stored if key.split(".")[0] not in source.untrained}
         except OptionError as error:
             raise RecipeError(f"start.{part}: {error}") from None
         except Exception as error:
@@ -119,3 +129,5 @@ def take_start(codec: LayeredCodec, recipe: TrainingRecipe) -> None:
             load_resized(codec, {**own, **{key: stored[key] for key in wanted}})
         except RuntimeError as error:
             raise RecipeError(f"start.{part}: {name}: {str(error).splitlines()[-1].strip()}") from None
+        reached |= wanted & known
+    return reached

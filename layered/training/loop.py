@@ -27,7 +27,6 @@ from layered.training.folders import load_pictures, require_labels
 from layered.training.interrupt import Deferred
 from layered.training.phases import draw_step, largest_crop, learning_rate, prepare
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
-from layered.training.untrained import untrained_parts
 from layered.weights.store import save_codec
 
 __all__ = ["Run", "train"]
@@ -89,8 +88,11 @@ class Run:
         self.descent_state: dict[str, Any] | None = None
         self.critic: dict[str, Tensor] | None = None
         if state is None:
-            take_start(self.codec, recipe)
+            self.reached = take_start(self.codec, recipe)
+            if isinstance(recipe.model.base, str):  # a published checkpoint
+                self.reached |= {f"base.{name}" for name, _ in self.codec.base.named_parameters()}
         else:
+            self.reached = set(state.reached)
             load_resized(self.codec, state.model)
             self.seconds, self.first, self.step = state.seconds, state.phase, state.step
             self.descent_state, self.critic = state.optimiser, state.critic
@@ -120,7 +122,10 @@ class Run:
     def _phase(self, index: int, phase: Phase, progress: Progress) -> None:
         start, self.step = self.step, 0
         if start == 0:
+            drawn = {name: value.clone() for name, value in self.codec.named_parameters()}
             prepare(self.codec, phase, self.source, self.recipe.seed)
+            if phase.init == "base":  # of a trained layer, so what it is copied to is as if trained
+                self.reached |= {n for n, value in self.codec.named_parameters() if not torch.equal(value, drawn[n])}
         held = self.descent_state if start else None
         descent = build_descent(self.fabric, self.codec, phase, self.recipe.seed, held, self.critic)
         self.descent_state = None
@@ -152,6 +157,7 @@ class Run:
                     interrupt.deliver(stop)
         for module in descent.trained_modules():
             rebuild_tables(module)
+        self.reached |= {name for name, value in self.codec.named_parameters() if value.requires_grad}
         self.critic = descent.critic() or self.critic
         self._save(index + 1, 0, None)
 
@@ -189,7 +195,7 @@ class Run:
     def _save(self, phase: int, step: int, descent: dict[str, Any] | None) -> None:
         if self.fabric.is_global_zero:
             where = (phase, step, self.seconds, self.log.lines, self.pictures)
-            state = RunState(*where, self.codec.state_dict(), descent, self.critic)
+            state = RunState(*where, self.codec.state_dict(), descent, self.critic, tuple(sorted(self.reached)))
             save_state(self.out / "state.pt", self.recipe, state)
 
     def _budget(self) -> dict[str, Any]:
@@ -202,5 +208,10 @@ class Run:
             "device": str(self.fabric.device),
             "processes": self.fabric.world_size,
             "threads": torch.get_num_threads(),
-            "untrained": untrained_parts(self.codec, self.recipe),
+            "untrained": self._untrained(),
         }
+
+    def _untrained(self) -> list[str]:
+        """Those of `base` and `enhancement` with parameters that no training has reached."""
+        names = {name for name, _ in self.codec.named_parameters() if not name.endswith("quantiles")}
+        return sorted({name.split(".")[0] for name in names - self.reached})

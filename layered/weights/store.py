@@ -143,8 +143,7 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     except RuntimeError as error:
         raise OptionError(f"{path}: tensors do not fit its own specification ({str(error).splitlines()[0]})") from None
     ready = _ready(codec, metadata["name"], device)
-    untrained = _json(path, metadata.get("training", "{}")).get("untrained")
-    ready.untrained = frozenset(map(str, untrained if isinstance(untrained, list) else ()))
+    ready.untrained = _untrained(metadata.get("training", "{}"), ready)
     if "on" in metadata and ready.digest.hex() != metadata.get("digest"):
         raise OptionError(f"{path}: damaged; its tensors give {ready.digest.hex()}, not {metadata.get('digest')}")
     return ready
@@ -176,6 +175,15 @@ def _json(path: Path, text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise OptionError(f"{path}: damaged; what it says of itself is no mapping")
     return values
+
+
+def _untrained(training: str, codec: LayeredCodec) -> frozenset[str]:
+    """The parts that a file says no training has reached; none where it cannot be read, for it is only a hint."""
+    try:
+        told = json.loads(training).get("untrained", ())
+        return frozenset(name for name, _ in codec.named_children() if name in told)
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        return frozenset()
 
 
 def _ready(codec: LayeredCodec, name: str, device: str | torch.device) -> LayeredCodec:

@@ -183,7 +183,24 @@ def test_weights_tell_what_no_training_has_reached(
 ) -> None:
     phases = tuple(phase.model_copy(update={"steps": 1}) for phase in recipe.phases)
     changes = {"only": only, "start": dict.fromkeys(start, str(whole)), "phases": phases}
-    assert layered.load(train(recipe.model_copy(update=changes), tmp_path)).untrained == left
+    path = train(recipe.model_copy(update=changes), tmp_path / "run")
+    assert layered.load(path).untrained == left
+    for number, source in enumerate((path, path.with_name("state.pt"))):  # the next run knows it, and one resumed
+        changes = {"only": ("base",), "start": {"all": str(source)}, "phases": phases}
+        out = tmp_path / f"next{number}"
+        for _ in range(2):
+            again = train(recipe.model_copy(update=changes), out)
+            assert layered.load(again).untrained == left - {"base"}
+            changes["start"] = {"all": str(whole)}
+
+
+def test_what_a_residual_module_has_of_its_base_needs_no_training(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    phases = tuple(
+        phase.model_copy(update={"steps": 1, "frozen": ("enhancement.residual.g_a",) * (phase.name == "residual")})
+        for phase in recipe.phases[:3]
+    )
+    path = train(recipe.model_copy(update={"phases": phases}), tmp_path)
+    assert layered.load(path).untrained == set()
 
 
 @pytest.mark.parametrize(("part", "word"), [("bse", "no such part"), ("all", "no such file")])

@@ -203,6 +203,15 @@ def test_a_card_says_where_it_was_measured_with_earlier_weights() -> None:
     assert not replace(made, measured={}).is_of_earlier
 
 
+@pytest.mark.parametrize("training", [{"untrained": ["nonesuch", 3, "base"]}, {"untrained": 7}, {}])
+def test_a_file_that_tells_nonsense_of_its_training_is_loaded(
+    tiny_codec: LayeredCodec, tmp_path: Path, training: dict[str, object]
+) -> None:
+    save_codec(tiny_codec, tmp_path / "w.safetensors", "mine", training=training)
+    known = {"base"} if training.get("untrained") not in (None, 7) else set()
+    assert layered.load(tmp_path / "w.safetensors").untrained == known
+
+
 def test_unknown_names_list_the_valid_ones() -> None:
     with pytest.raises(OptionError, match="unknown weights 'nobody'"):
         card("nobody")
