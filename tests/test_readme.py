@@ -178,18 +178,6 @@ def test_what_it_says_of_label_maps_is_what_was_measured() -> None:
     assert expected in TEXT[README] and best.startswith("JPEG XL")
 
 
-def test_what_it_says_of_everyday_codecs_against_published_curves_is_what_was_measured() -> None:
-    lines = (RESULTS / "classical_check.txt").read_text(encoding="utf-8").splitlines()
-    split = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
-    found = {name: f"{float(percent.split()[0]):.1f}".replace("-0.0", "0.0") for name, percent, *_ in split}
-    told = {cells[0]: cells[2] for cells in rows("| codec | against | BD-rate |")}
-    assert told == {
-        "WebP, JPEG 2000, at the published settings": f"{found['webp']}, {found['jpeg2000']}",
-        "JPEG, the same": found["jpeg"],
-        "`bpg`": found["bpg"],
-    }
-
-
 def low_rate(name: str) -> list[dict[str, str]]:
     with (RESULTS / "low_rate_kodak" / name).open(newline="") as file:
         return list(csv.DictReader(file))
