@@ -37,13 +37,10 @@ __all__ = ["budget", "gains", "main", "measured"]
 def budget(runs: Sequence[Path], before: Mapping[str, Any] | None = None, name: str = "") -> dict[str, Any]:
     """Pictures, steps, crops and seconds of each phase that the runs trained, in order.
 
-    before: the same of the weights `name`, that they went on from.  Raises OptionError for a run without weights, or
-    with parts that no training has reached, for a phase that is there twice, and where none of the runs went on from
-    those weights.
+    before: the same of the weights `name`, that they went on from.  Raises OptionError for a run without weights, for a
+    phase that is there twice, and where none of the runs went on from those weights.
     """
     result = dict(before or {})
-    if runs and (left := _training(runs[-1] / "weights.safetensors").get("untrained")):
-        raise OptionError(f"{runs[-1]}: no training has reached its {' and '.join(left)}; give what has a start")
     phases = {of: _told(phase) for of, phase in result.pop("phases", {}).items()}
     common = result.pop("precision", None)
     result["runs"] = [{"precision": common, **run} for run in result.get("runs", ())]
@@ -62,6 +59,7 @@ def budget(runs: Sequence[Path], before: Mapping[str, Any] | None = None, name: 
         result["runs"].append(trained)
         result |= {key: training[key] for key in ("pictures", "device", "processes", "threads")}
         result["seed"] = recipe["seed"]
+        result["untrained"] = training.get("untrained", [])  # the last run's are those of the weights
     if before is not None and name not in starts:
         found = ", ".join(sorted(starts)) or "nothing"
         raise OptionError(f"--continued: none of the runs started from {name}, but from {found}")

@@ -55,6 +55,7 @@ def test_a_run_becomes_weights_and_a_card(run: Path, tmp_path: Path) -> None:
     assert (card.name, card.digest) == ("small", codec.digest.hex())
     assert card.training["phases"]["base"]["steps"] == 2 and card.training["pictures"] == 1
     assert "base 2 steps of 1 crop of 32x32; " in card.budget
+    assert card.training["untrained"] == ["enhancement"] and codec.untrained == {"enhancement"}
     assert codec.decode(codec.encode(smooth_picture(20, 20), (0.5, 1.0)))[1].shape == (20, 20, 3)
 
 
