@@ -92,5 +92,7 @@ def told_of(data: bytes, pixels: int, ladder: tuple[float, ...], codec: LayeredC
     told = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp"
     if ladder[-1] < 1:
         told += " of the full picture"
-    told += f", {len(ladder)} layer{'s' * (len(ladder) > 1)}" * bool(codec.untrained)
-    return told + "".join(f"; no training has reached {codec.name}'s {part}" for part in sorted(codec.untrained))
+    if codec.untrained:
+        parts = " and ".join(sorted(codec.untrained))
+        told += f", {len(ladder)} layer{'s' * (len(ladder) > 1)}; no training has reached {codec.name}'s {parts}"
+    return told

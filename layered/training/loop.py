@@ -122,10 +122,12 @@ class Run:
     def _phase(self, index: int, phase: Phase, progress: Progress) -> None:
         start, self.step = self.step, 0
         if start == 0:
-            drawn = {name: value.clone() for name, value in self.codec.named_parameters()}
+            watched = self.codec.named_parameters() if phase.init == "base" else ()
+            drawn = {name: value.clone() for name, value in watched}
             prepare(self.codec, phase, self.source, self.recipe.seed)
-            if phase.init == "base":  # of a trained layer, so what it is copied to is as if trained
-                self.reached |= {n for n, value in self.codec.named_parameters() if not torch.equal(value, drawn[n])}
+            # What a trained base layer has been copied to is as if trained.
+            now = dict(self.codec.named_parameters())
+            self.reached |= {name for name, value in drawn.items() if not torch.equal(value, now[name])}
         held = self.descent_state if start else None
         descent = build_descent(self.fabric, self.codec, phase, self.recipe.seed, held, self.critic)
         self.descent_state = None

@@ -180,7 +180,7 @@ def _json(path: Path, text: str) -> dict[str, Any]:
 def _untrained(training: str, codec: LayeredCodec) -> frozenset[str]:
     """The parts that a file says no training has reached; none where it cannot be read, for it is only a hint."""
     try:
-        told = json.loads(training).get("untrained", ())
+        told = list(json.loads(training).get("untrained", ()))
         return frozenset(name for name, _ in codec.named_children() if name in told)
     except (ValueError, RecursionError, AttributeError, TypeError):
         return frozenset()
