@@ -10,8 +10,9 @@ PY := $(VENV)/bin/python
 demo: $(VENV)/.ready-demo
 	$(PY) -m layered bench demo --out $(OUT)
 
+# Tests use one thread each; four processes at most, for each imports torch.
 test: lint
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.ready-test
 	$(PY) -m ruff check .
