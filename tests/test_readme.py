@@ -17,6 +17,7 @@ from experiments.page.models import earlier
 from experiments.published import published_curves, published_rates
 from experiments.recipe import load_recipe
 from experiments.words import ladder_label
+from layered.training.recipe import load_recipe as load_training
 from layered.weights.card import card
 from tests.page_tables import EXPERIMENTS, PAGE, README, RESULTS, TEXT, each_page, measured, measured_rate, rows
 
@@ -158,6 +159,10 @@ def test_what_it_says_of_training_is_what_the_cards_have() -> None:
     few, many = 5 * round(min(generative) / 5), 5 * round(max(generative) / 5)
     assert f"some {few} to {many} minutes of training each" in TEXT[README]
     assert f"the bundled weights have seen {card('compass-small').training['pictures']}" in TEXT[README]
+    phases = load_training("compass_small").phases
+    of_base = sum(phase.steps for phase in phases if phase.kind == "base")
+    since_anew = sum(phase.steps for phase in phases if phase.name in ("residual", "joint-last"))
+    assert f"trained for {of_base:,} steps; the residual module had {since_anew:,}" in TEXT[PAGE]
 
 
 def test_the_table_of_data_sets_is_what_is_known() -> None:
