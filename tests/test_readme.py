@@ -113,6 +113,14 @@ def test_the_table_of_everyday_codecs_is_what_was_measured() -> None:
         assert cell == measured("classical_kodak", codec.split(" (`")[0], "BPG (x265, 8 bits)", 0)
 
 
+def test_published_curves_are_met_as_nearly_as_was_measured() -> None:
+    lines = (RESULTS / "classical_check.txt").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.split("│")[1:3]] for line in lines if line.startswith("│")]
+    found = {codec: f"{float(rate.removesuffix(' %')):.1f}".replace("-0.0", "0.0") for codec, rate in cells}
+    told = [row[2] for row in rows("| codec | against | BD-rate |")]
+    assert told == [f"{found['webp']}, {found['jpeg2000']}", found["jpeg"], found["bpg"]]
+
+
 def test_the_table_of_base_layers_is_what_was_measured() -> None:
     table = rows("| base layer | BD-rate |")
     names = [row[0].split(" (")[0].lower() for row in table]
