@@ -101,8 +101,8 @@ def measured(check: Check, data: DataSet, progress: bool = False) -> Curve:
     """The curve of the codec here: means over the images."""
     points = []
     images = [picture.load() for picture in data.items]
-    shown = Console(stderr=True, quiet=not progress)
-    for quality in track(check.qualities, check.curve, console=shown, transient=True):
+    shown = Console(stderr=True)
+    for quality in track(check.qualities, check.curve, console=shown, transient=True, disable=not progress):
         files = [check.codec.encode(image, quality) for image in images]
         rates = [bits_per_pixel(len(f), i.shape[1], i.shape[0]) for f, i in zip(files, images, strict=True)]
         scores = [psnr(check.codec.decode(f), i) for f, i in zip(files, images, strict=True)]

@@ -81,6 +81,14 @@ def test_the_table_beyond_the_trained_scales_is_what_was_measured_and_published(
     assert row[1:] == expected
 
 
+def test_beyond_the_trained_scales_a_single_layer_is_no_further_ahead() -> None:
+    at_four = measured("kodak_3layer", "layered", "single mean-scale", 2)
+    assert f"it loses no more than at 4 times ({at_four}), from 5.5 times on no more than the paper" in TEXT[PAGE]
+    for ratio, _, _, ours, paper in rows("| EL2 / BL | against simulcast |"):
+        assert float(ours) <= float(at_four)
+        assert float(ratio) < 5.5 or float(ours) <= float(paper)
+
+
 def test_the_table_of_many_layers_is_what_was_measured() -> None:
     table = {int(count): cells for count, *cells in rows("| layers | against simulcast |")}
     ladders = {len(scales): ladder_label(scales) for scales in load_recipe("many_layers").scales}
