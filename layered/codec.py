@@ -215,23 +215,25 @@ class LayeredCodec(nn.Module):
         return pictures
 
     @torch.inference_mode()
-    def render(self, data: bytes, width: int, height: int, strict: bool = True) -> Image8:
+    def render(
+        self, data: bytes, width: int, height: int, strict: bool = True, limits: stream.Limits = LIMITS
+    ) -> Image8:
         """Stream -> picture of any size: the highest layer, predicted on to [height, width].
 
-        Where a layer has that very size, it is returned as it is; an axis that shrinks is resized antialiased.
+        Where layers have that very size, the highest of them is returned as it is; an axis that shrinks is resized
+        antialiased.  Raises what `decode` does, and OptionError for a size beyond the limits.
         """
-        if not (1 <= width <= LIMITS.side and 1 <= height <= LIMITS.side and width * height <= LIMITS.pixels):
-            raise OptionError(f"size {width}x{height} is outside 1 to {LIMITS.side} a side, {LIMITS.pixels} pixels")
-        pictures = self.decode(data, strict=strict)
-        for picture in pictures:
-            if picture.shape[:2] == (height, width):
-                return picture
-        top = pictures[-1]
+        if not (1 <= width <= limits.side and 1 <= height <= limits.side and width * height <= limits.pixels):
+            raise OptionError(f"size {width}x{height} is outside 1 to {limits.side} a side, {limits.pixels} pixels")
+        parsed = stream.parse(data, strict=strict, limits=limits)
+        alike = [k + 1 for k, chunk in enumerate(parsed.chunks) if (chunk.width, chunk.height) == (width, height)]
+        top = self.decode(data, alike[-1] if alike else None, strict, limits)[-1]
+        if alike:
+            return top
         top = resize8(top, min(width, top.shape[1]), min(height, top.shape[0]))
         if self.enhancement is None or top.shape[:2] == (height, width):
             return resize8(top, width, height)
-        exact = stream.parse(data, strict=strict, limits=LIMITS).header.exact
-        context = Context(height, width, lower=to_tensor(top, self.device), exact=exact)
+        context = Context(height, width, lower=to_tensor(top, self.device), exact=parsed.header.exact)
         return to_image8(self.uppers[0].predict(context))
 
     def qualities(self, quality: float | Sequence[float] | None, layers: int) -> tuple[float, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from layered.errors import ImageError, OptionError
+from layered.image import stored_as, without_warnings
 
 __all__ = ["Guide", "Labels", "guide_of", "kept_boxes", "kept_classes", "load_labels", "one_hot", "required"]
 
 Labels = NDArray[np.uint8]
 """[H, W], one class a pixel."""
+
+_STEPS = {"L;2": 85, "L;4": 17}  # of the numbers that Pillow makes of grey with 2 or 4 bits
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,18 @@ def one_hot(labels: Tensor, classes: int, like: Tensor) -> Tensor:
 
 
 def load_labels(path: str | Path) -> Labels:
-    """A label map or mask from a file of one 8-bit channel: grey, palette (whose numbers count) or black and white.
+    """A label map or mask from a file of one channel of up to 8 bits: grey, palette or black and white.
+
+    Numbers count as they are in the file, of palettes too, and of grey with fewer bits, which Pillow spreads to 255.
 
     Raises ImageError for anything else.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")
+        with without_warnings(), Image.open(path) as opened:
             if opened.mode not in ("L", "P", "1"):
                 raise ImageError(f"{path}: a label map has one channel of 8 bits, this is {opened.mode}")
-            return np.array(opened).astype(np.uint8)
+            step = next((_STEPS[part] for part in stored_as(opened) if part in _STEPS), 1)
+            return np.array(opened).astype(np.uint8) // np.uint8(step)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except (ImageError, MemoryError):

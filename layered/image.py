@@ -7,7 +7,8 @@ tensor [B, 3, H, W] in [0, 1].
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_PIXELS", "MAX_SIDE", "Image8", "check_image", "check_scales", "format_of", "layer_sizes", "load_image",
-    "resize8", "save_image", "to_image8", "to_tensor",
+    "resize8", "save_image", "stored_as", "to_image8", "to_tensor", "without_warnings",
 ]  # fmt: skip
 
 Image8: TypeAlias = NDArray[np.uint8]
@@ -50,8 +51,7 @@ def load_image(source: str | Path | IO[bytes], formats: Sequence[str] = _READ) -
     try:
         Image.init()
         readable = [kind for kind in formats if kind in Image.OPEN]
-        with warnings.catch_warnings(), Image.open(source, formats=readable) as opened:
-            warnings.simplefilter("ignore")  # of Pillow; what matters here is checked here
+        with without_warnings(), Image.open(source, formats=readable) as opened:
             width, height = opened.size
             if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
                 raise ImageError(f"{name}: {width}x{height} is beyond {MAX_SIDE} a side or {MAX_PIXELS} pixels")
@@ -64,23 +64,36 @@ def load_image(source: str | Path | IO[bytes], formats: Sequence[str] = _READ) -
         raise ImageError(f"{name}: not an image that Pillow can read") from None
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: {error}") from None
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ImageError(
+            f"{name}: beyond the {most} pixels that Pillow reads; PIL.Image.MAX_IMAGE_PIXELS is half"
+        ) from None
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         raise ImageError(f"{name}: unreadable ({' '.join(str(error).split())})") from None
 
 
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Pillow's of odd or large files; what matters in them is checked here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def stored_as(opened: Image.Image) -> list[object]:
+    """What Pillow is to unpack a file's samples with, such as `L;4`."""
+    arguments = [tile[3] for tile in getattr(opened, "tile", ())]
+    return [part for each in arguments for part in (each if isinstance(each, tuple) else (each,))]
+
+
 def _is_deep(opened: Image.Image) -> bool:
     """Whether Pillow is about to cut samples of 16 bits down to 8, which its `mode` does not tell."""
-    arguments = [tile[3] for tile in getattr(opened, "tile", ())]
-    deep_ppm = opened.format == "PPM" and any(isinstance(a, int) and a > 255 for x in arguments for a in _each(x))
-    return deep_ppm or any(";16" in str(part) for x in arguments for part in _each(x))
-
-
-def _each(arguments: object) -> Sequence[object]:
-    return arguments if isinstance(arguments, tuple) else (arguments,)
+    parts = stored_as(opened)
+    deep_ppm = opened.format == "PPM" and any(isinstance(part, int) and part > 255 for part in parts)
+    return deep_ppm or any(";16" in str(part) for part in parts)
 
 
 def _as_rgb(opened: Image.Image, name: str) -> Image8:
@@ -102,11 +115,15 @@ def save_image(image: Image8, path: str | Path) -> None:
     """Write `image` [H, W, 3] in the format that the file's ending names, whole or not at all.
 
     PNG, WebP, BMP, PPM and TIFF are written lossless, JPEG at quality 95.  Raises ImageError for an ending
-    that is not known, and OSError when the disk refuses.
+    that is not known or a format without such sides, and OSError when the disk refuses.
     """
     kind = format_of(path)
     written = BytesIO()
-    Image.fromarray(image).save(written, format=kind, **_OPTIONS.get(kind, {}))
+    try:
+        Image.fromarray(image).save(written, format=kind, **_OPTIONS.get(kind, {}))
+    except ValueError as error:
+        sides = f"{image.shape[1]}x{image.shape[0]}"
+        raise ImageError(f"{path}: Pillow does not write {sides} as {kind} ({error}); use .png") from None
     write_bytes_atomic(path, written.getvalue())
 
 

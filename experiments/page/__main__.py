@@ -119,9 +119,9 @@ def _check(names: Sequence[str], count: int, seed: int, adapted: bool, folder: P
                 bar.console.print(f"{verdict.run}: {what}: {verdict.outcome}{told}", markup=False, highlight=False)
                 bar.advance(task)
     outcomes = [verdict.outcome for verdict in verdicts]
-    counts = ", ".join(f"{outcomes.count(word)} {word}" for word in ("equal", "differs", "skipped"))
+    counts = ", ".join(f"{outcomes.count(word)} {word}" for word in ("equal", "differs", "failed", "skipped"))
     print(f"{quantity(len(verdicts), 'item')} of {quantity(len(runs), 'run')}: {counts}")
-    return int("differs" in outcomes or "equal" not in outcomes)
+    return int("differs" in outcomes or "failed" in outcomes or "equal" not in outcomes)
 
 
 if __name__ == "__main__":

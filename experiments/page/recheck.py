@@ -17,6 +17,7 @@ from experiments.provenance import command_line, commit, machine
 from experiments.recipe import Recipe
 from experiments.record import Provenance, join
 from experiments.redecode import TOLERANCE
+from experiments.work import attempt
 from layered.errors import LayeredError, RecipeError
 
 __all__ = ["Verdict", "recheck", "sampled"]
@@ -24,11 +25,15 @@ __all__ = ["Verdict", "recheck", "sampled"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one item.  told: what differs, or why nothing could be measured."""
+    """What came of one item.
+
+    outcome: skipped where the page's software, data or recipe is not here, failed where measuring raised an error.
+    told: what differs, or why nothing was measured.
+    """
 
     run: str
     item: ItemKey
-    outcome: Literal["equal", "differs", "skipped"]
+    outcome: Literal["equal", "differs", "failed", "skipped"]
     told: str = ""
 
 
@@ -60,11 +65,14 @@ def recheck(run: Published, keys: list[ItemKey], folder: Path = RESULTS) -> Iter
             yield from (Verdict(run.name, key, "skipped", str(error)) for key in chosen)
             continue
         for key in chosen:
-            try:
-                told = _difference(known[key], again.measured(key))
-            except LayeredError as error:
-                yield Verdict(run.name, key, "skipped", str(error))
+            if key not in again:
+                yield Verdict(run.name, key, "skipped", "the recipe has no such item any more, or no such picture")
                 continue
+            found, reason, _ = attempt(again.measured, key)
+            if found is None:
+                yield Verdict(run.name, key, "failed", reason or "")
+                continue
+            told = _difference(known[key], found)
             yield Verdict(run.name, key, "differs" if told else "equal", told)
 
 
@@ -80,10 +88,12 @@ class _Again:
         self._items = {item.key: item for item in planned.items}
         self._entries = {ItemKey.of(entry): entry for entry in planned.entries}
 
+    def __contains__(self, key: ItemKey) -> bool:
+        return key in self._entries
+
     def measured(self, key: ItemKey) -> Layers:
-        """Raises LayeredError."""
-        if (entry := self._entries.get(key)) is None:
-            raise RecipeError("the recipe has no such item any more")
+        """Raises what `experiments.item.measure` does."""
+        entry = self._entries[key]
         records = [measure(self._items[piece]).record for piece in entry.keys]
         return layers_of(join(entry.codec, entry.quality, records, entry.cumulative))
 

@@ -166,6 +166,6 @@ class Gc(FiniteLayer):
             return code
         drawn = []
         for symbols in self.centres.symbols(code.detach()).to("cpu", torch.uint8).numpy():
-            rng = np.random.Generator(np.random.PCG64(zlib.crc32(symbols.tobytes())))
-            drawn.append(rng.standard_normal((self.noise, *symbols.shape[1:]), np.float32))
+            rng = np.random.RandomState(zlib.crc32(symbols.tobytes()))  # the one whose numbers NumPy never changes
+            drawn.append(rng.standard_normal((self.noise, *symbols.shape[1:])).astype(np.float32))
         return torch.cat([code, torch.from_numpy(np.stack(drawn)).to(code.device, code.dtype)], 1)

@@ -102,11 +102,12 @@ class Sc(FiniteLayer):
         return kept[..., : context.height, : context.width]
 
     def write(self, latents: Latents, context: Context) -> bytes:
-        w, heatmap, labels = (part[0].cpu() for part in latents.parts)
-        maps = [part[0].to(torch.uint8).numpy() for part in (labels, heatmap)]
-        symbols = self.centres.symbols(w[:, maps[1] > 0]).to(torch.int32).numpy()
+        w, heatmap, labels = (part[0] for part in latents.parts)
+        maps = [part[0].to("cpu", torch.uint8).numpy() for part in (labels, heatmap)]
+        symbols = self.centres.symbols(w).to("cpu", torch.int32).numpy()[:, maps[1] > 0]
         drawn = [Symbols(encode_labels(each), each.astype(np.int32).reshape(-1)) for each in maps]
-        return join_strings((*drawn, self.entropy_model.write(symbols[:, None])), context)
+        codes = self.entropy_model.write(symbols[:, None]) if symbols.size else Symbols(b"", symbols.reshape(-1))
+        return join_strings((*drawn, codes), context)
 
     def read(self, data: bytes, context: Context) -> Latents:
         if context.height * context.width > MOST_PIXELS:
@@ -117,7 +118,14 @@ class Sc(FiniteLayer):
         heatmap = decode_labels(strings[1], height, width)
         if int(labels.max()) >= self.classes or int(heatmap.max()) > 1:
             raise CorruptStream("a label map or heatmap holds classes that these weights do not know")
-        values, symbols = self.entropy_model.read(strings[2], 1, int(np.count_nonzero(heatmap)))
+        count = int(np.count_nonzero(heatmap))
+        if count:
+            values, symbols = self.entropy_model.read(strings[2], 1, count)
+        elif strings[2]:
+            raise CorruptStream("the stream has codes, though nothing is kept")
+        else:
+            values = np.zeros((self.channels, 1, 0), np.int32)
+            symbols = Symbols(b"", values.reshape(-1))
         maps = [Symbols(b"", each.astype(np.int32).reshape(-1)) for each in (labels, heatmap)]
         check_symbols(stored, (*maps, symbols), context)
         device = self.centres.values.device

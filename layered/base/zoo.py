@@ -1,7 +1,8 @@
 """CompressAI's pretrained models as base layers: `compressai/mbt2018-mean?quality=3`.
 
 The checkpoint is taken from `path=FILE`, else from torch's download cache; it is downloaded only with
-`download=yes`.  Both ways it is checked against the hash in its published name.
+`download=yes`.  A file of a published name is checked against the hash in it, and must be of the quality asked for;
+one of another name is taken as it is.
 """
 
 from __future__ import annotations
@@ -106,6 +107,11 @@ def _checkpoint(wanted: ZooName, name: str) -> dict[str, Tensor]:
             torch.hub.download_url_to_file(url, str(cached), hash_prefix=_hash_of(filename), progress=True)
         except (OSError, RuntimeError) as error:
             raise OptionError(f"{name}: the download failed ({error})") from None
+    published = {
+        Path(urlparse(url).path).name for urls in model_urls.values() for by in urls.values() for url in by.values()
+    }
+    if path.name != filename and path.name in published:
+        raise OptionError(f"{name}: {path} is another published checkpoint; {filename} is the one of this name")
     if path.name == filename and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(_hash_of(filename)):
         raise OptionError(f"{name}: {path} is damaged: its SHA-256 does not begin with {_hash_of(filename)}")
     return read_checkpoint(path, name)

@@ -62,5 +62,4 @@ def export(
     """Write a set of weights to a file of its own."""
     from layered.weights.store import export as write
 
-    write(name, path)
-    typer.echo(f"{name} -> {path}", err=True)
+    typer.echo(f"{name} -> {write(name, path)}", err=True)

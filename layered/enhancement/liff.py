@@ -96,9 +96,10 @@ class LIFF(nn.Module):
             h = entry.index_select(0, down.index) + (down.offset[:, None] * dy)[:, None]
             h = F.relu(h.index_select(1, across.index) + x, inplace=True).flatten(0, 1)
             h = hidden_layers(h, middle)
-            # One product per cell, of all its pixels; cells with fewer than `most` repeat some, unread.
-            slot, place = slots(down.index, across.index, values.shape[:2], most)
-            h = h.index_select(0, slot).view(-1, most[0] * most[1], hidden)
+            # One product per cell, of all its pixels; cells with fewer than `room` repeat some, unread.
+            room = min(most[0], len(down.index)), most[1]  # of a cell of more rows than a block these are a part
+            slot, place = slots(down.index, across.index, values.shape[:2], room)
+            h = h.index_select(0, slot).view(-1, room[0] * room[1], hidden)
             rgb = torch.baddbmm(constant.reshape(-1, 1, 3), h, product.reshape(-1, 3, hidden).transpose(1, 2))
             return rgb.flatten(0, 1).index_select(0, place).view(len(down.index), -1, 3)
 

@@ -66,8 +66,9 @@ class Autoregressive(SymbolModel):
 
     @torch.no_grad()
     def write(self, symbols: NDArray[np.int32]) -> Symbols:
-        one_hot = F.one_hot(torch.from_numpy(symbols).long(), self.size).movedim(-1, 1)[None].double()
-        rows = in_double(self, one_hot)[0].permute(2, 3, 0, 1).reshape(-1, self.size).numpy()
+        values = torch.from_numpy(symbols).to(self.answer.weight.device, torch.long)
+        one_hot = F.one_hot(values, self.size).movedim(-1, 1)[None].double()
+        rows = in_double(self, one_hot)[0].permute(2, 3, 0, 1).reshape(-1, self.size).cpu().numpy()
         ordered = symbols.transpose(1, 2, 0).reshape(-1)
         tables = integer_tables(_probabilities(rows))
         return Symbols(encode_symbols(ordered, np.arange(ordered.size), tables), ordered)
@@ -111,9 +112,7 @@ class _Serial:
 
         window = values(model.context.weight).reshape(-1, model.channels, model.size, 2 * REACH + 1, 2 * REACH + 1)
         self._seen = np.stack([window[..., dy + REACH, dx + REACH] for dy, dx in BEFORE]).transpose(0, 2, 3, 1)
-        self._layers = [
-            (values(layer.weight)[..., 0, 0], values(layer.bias)) for layer in (model.hidden, model.answer)
-        ]
+        self._layers = [(values(layer.weight)[..., 0, 0], values(layer.bias)) for layer in (model.hidden, model.answer)]
         self._start = values(model.context.bias)
         self._between = values(model.between)
         self._all = np.arange(model.channels)

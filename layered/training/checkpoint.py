@@ -107,7 +107,7 @@ def take_start(codec: LayeredCodec, recipe: TrainingRecipe) -> set[str]:
             raise RecipeError(f"start.{part}: {name}: no such file")
         try:
             if Path(name).suffix == ".pt":
-                state = torch.load(name, weights_only=True)
+                state = torch.load(name, map_location="cpu", weights_only=True)
                 stored = state["model"]
                 known = stored.keys() & state.get("reached", stored.keys())
             else:

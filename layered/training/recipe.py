@@ -61,7 +61,7 @@ class Phase(Strict):
     name have (`{h_s: 4, g_s: 9}`); not of kind `predictor` or `adversarial`.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     kind: Literal["base", "residual", "predictor", "joint", "all", "adversarial"]
     steps: int = Field(ge=1)
     batch: int = Field(default=8, ge=1)

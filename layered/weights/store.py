@@ -137,7 +137,8 @@ def _read(path: Path, device: str | torch.device) -> LayeredCodec:
     unlike = {k for k in shapes.keys() & state.keys() if shapes[k] not in (None, (state[k].dtype, state[k].shape))}
     if odd := (shapes.keys() ^ state.keys()) | unlike:
         raise OptionError(f"{path}: tensors do not fit its own specification ({min(odd)} and {len(odd) - 1} others)")
-    codec = build(spec)
+    with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten; the caller's numbers stay as they were
+        codec = build(spec)
     try:
         load_resized(codec, state)
     except RuntimeError as error:
@@ -192,13 +193,20 @@ def _ready(codec: LayeredCodec, name: str, device: str | torch.device) -> Layere
     return codec.requires_grad_(False).eval().to(device)
 
 
-def export(name: str, path: str | Path) -> None:
-    """Copy the bundled weights `name`, unpacked, and their card to `path` (.safetensors) and beside it (.json)."""
+def export(name: str, path: str | Path) -> Path:
+    """Copy the bundled weights `name`, unpacked, and their card to `path` and beside it (.json); return the first.
+
+    `path` gets the ending .safetensors where it lacks it.
+    """
     chosen = card(name)
     folder = resources.files("layered.weights")
     packed = (folder / f"{chosen.name}{_BUNDLED}").read_bytes()
-    write_bytes_atomic(Path(path).with_suffix(".safetensors"), unpacked(packed))
-    write_bytes_atomic(Path(path).with_suffix(".json"), (folder / f"{chosen.name}.json").read_bytes())
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        target = target.with_name(f"{target.name}.safetensors")
+    write_bytes_atomic(target, unpacked(packed))
+    write_bytes_atomic(target.with_suffix(".json"), (folder / f"{chosen.name}.json").read_bytes())
+    return target
 
 
 def _widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from layered import stream
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError, WrongModel
 from layered.image import Image8, layer_sizes, resize8
+from layered.stream import Limits
 from tests.conftest import make_codec, smooth_picture, tiny_spec
 
 SCALES = {
@@ -204,6 +205,21 @@ def test_render_continues_past_the_top_layer(tiny_codec: LayeredCodec) -> None:
     low, top = tiny_codec.decode(data)
     assert np.array_equal(tiny_codec.render(data, 15, 10), low)
     assert np.array_equal(tiny_codec.render(data, 11, 20), resize8(top, 11, 20))
+
+
+def test_render_takes_the_highest_of_layers_of_one_size(tiny_codec: LayeredCodec) -> None:
+    data = tiny_codec.encode(smooth_picture(20, 20), (0.5, 0.98, 1.0), 3.0)
+    _, lower, top = tiny_codec.decode(data)
+    assert lower.shape == top.shape and not np.array_equal(lower, top)
+    assert np.array_equal(tiny_codec.render(data, 20, 20), top)
+
+
+def test_render_keeps_to_the_limits_it_is_given(tiny_codec: LayeredCodec) -> None:
+    data = tiny_codec.encode(smooth_picture(20, 30), (0.5, 1.0), 3.0)
+    with pytest.raises(LimitExceeded):
+        tiny_codec.render(data, 10, 10, limits=Limits(side=25))
+    with pytest.raises(OptionError, match="size 61x45 is outside 1 to 60 a side"):
+        tiny_codec.render(data, 61, 45, limits=Limits(side=60))
 
 
 @pytest.mark.parametrize("scales", [(), (0.5, 0.5), (1.0, 0.5), (0.0, 1.0), (-1.0, 1.0), (float("nan"),), (1.5,)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,8 +61,10 @@ def test_classes_boxes_and_masks_add_up(place: Path) -> None:
     nothing, everything = encode("--labels", "labels.png"), encode("--labels", "labels.png", "--preserve", "all")
     road = encode("--labels", "labels.png", "--preserve", "road")
     assert nothing < road < everything
-    assert road == encode("--labels", "labels.png", "--preserve", "1") == encode(
-        "--labels", "labels.png", "--mask", "mask.png"
+    assert (
+        road
+        == encode("--labels", "labels.png", "--preserve", "1")
+        == encode("--labels", "labels.png", "--mask", "mask.png")
     )
     assert road == encode("--labels", "labels.png", "--box", "0,20,70,20")
     assert road < encode("--labels", "labels.png", "--preserve", "road", "--box", "0,0,70,10") <= everything
@@ -137,6 +141,20 @@ def test_label_maps_are_read_as_numbers(make: Callable[[Image.Image], Image.Imag
     (tmp_path / "l.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match="unreadable"):
         load_labels(tmp_path / "l.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_grey_maps_of_fewer_bits_have_the_numbers_that_are_in_the_file(bits: int, tmp_path: Path) -> None:
+    numbers = np.arange(min(1 << bits, 12), dtype=np.uint8)
+    digits = "".join(f"{number:0{bits}b}" for number in numbers)
+    row = bytes(int(digits[k : k + 8].ljust(8, "0"), 2) for k in range(0, len(digits), 8))
+    chunks = (
+        b"IHDR" + struct.pack(">IIBBBBB", len(numbers), 1, bits, 0, 0, 0, 0),
+        b"IDAT" + zlib.compress(b"\0" + row),
+    )
+    parts = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (*chunks, b"IEND"))
+    (tmp_path / "l.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    assert load_labels(tmp_path / "l.png").tolist() == [numbers.tolist()]
 
 
 @pytest.mark.parametrize("command", ["encode", "adapt"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from itertools import pairwise
 from pathlib import Path
@@ -78,6 +79,26 @@ def test_of_a_cameras_several_pictures_the_first_is_taken(tmp_path: Path) -> Non
     first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[first.rotate(180)], quality=95)
     first.save(tmp_path / "b.jpg", quality=95)
     assert np.abs(load_image(tmp_path / "a.jpg").astype(int) - load_image(tmp_path / "b.jpg")).max() < 8
+
+
+def test_pictures_too_wide_for_a_format_are_told_with_one_that_takes_them(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"does not write 16384x1 as WEBP .*; use .png"):
+        save_image(np.zeros((1, 16384, 3), np.uint8), tmp_path / "wide.webp")
+    assert not list(tmp_path.iterdir())
+
+
+def test_large_pictures_are_read_without_a_warning_and_larger_ones_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image(np.zeros((10, 15, 3), np.uint8), tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert load_image(tmp_path / "a.png").shape == (10, 15, 3)
+    assert not told
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(ImageError, match="beyond the 100 pixels that Pillow reads"):
+        load_image(tmp_path / "a.png")
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

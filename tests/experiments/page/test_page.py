@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from baselines.classical import PillowCodec
 from experiments.bdrate import Curve, bd_rate
 from experiments.page.__main__ import main
 from experiments.page.index import RESULTS, chosen, published
@@ -22,8 +23,8 @@ from experiments.recipe import Recipe, load_recipe
 from experiments.runs import load_results
 from experiments.tables import RULES
 from experiments.words import ladder_label
-from layered.errors import LayeredError, OptionError, RecipeError
-from layered.image import layer_sizes
+from layered.errors import CorruptStream, LayeredError, OptionError, RecipeError
+from layered.image import Image8, layer_sizes
 from tests.experiments.small_run import values, write_pictures
 
 
@@ -71,7 +72,7 @@ def test_a_published_run_holds_its_tables_its_items_and_how_it_was_made(page: Pa
 
 def test_a_sample_of_a_run_that_nothing_has_changed_is_equal(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--folder", str(page), "check", "--items", "5"]) == 0
-    assert "5 items of 1 run: 5 equal, 0 differs, 0 skipped" in capsys.readouterr().out
+    assert "5 items of 1 run: 5 equal, 0 differs, 0 failed, 0 skipped" in capsys.readouterr().out
 
 
 def test_a_check_finds_a_number_that_has_changed(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +91,25 @@ def test_pictures_that_are_gone_are_no_proof_that_all_is_equal(
     monkeypatch.setenv("PICTURES", str(write_pictures(tmp_path / "fewer", 1)))
     changed(page, b",p0,", b",p7,")
     assert main(["--folder", str(page), "check"]) == 1
-    assert "0 equal, 0 differs, 3 skipped" in capsys.readouterr().out
+    assert "0 equal, 0 differs, 0 failed, 3 skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [CorruptStream("a flipped bit"), OSError("a full disk")], ids=lambda e: str(e))
+def test_a_codec_that_fails_when_it_is_checked_is_told_and_fails_the_check(
+    error: Exception, page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = PillowCodec.decode
+
+    def decode(codec: PillowCodec, data: bytes) -> Image8:
+        if codec.format == "JPEG":
+            raise error
+        return whole(codec, data)
+
+    monkeypatch.setattr(PillowCodec, "decode", decode)
+    assert main(["--folder", str(page), "check", "--items", "16"]) == 1
+    told = capsys.readouterr()
+    assert "8 equal, 0 differs, 8 failed, 0 skipped" in told.out
+    assert f"{error})" in told.err and "jpeg, quality 30, p1, x0.5 x1: failed (" in " ".join(told.err.split())
 
 
 def test_items_are_drawn_by_the_seed_alone(page: Path) -> None:

@@ -138,6 +138,9 @@ def test_a_shortcut_shows_the_picture_before_any_training() -> None:
     assert error(made(shortcut=True, norm="channel")) < 0.7 * flat < error(CODEC)
 
 
+FIRST_NOISE = [0.6573347, -2.4901013, -0.9139904]
+
+
 def test_noise_is_the_decoders_too_and_another_for_another_code() -> None:
     codec = made(noise=3, norm="channel")
     data = codec.encode(smooth_picture(48, 48), (1.0,), verify=True)
@@ -146,6 +149,7 @@ def test_noise_is_the_decoders_too_and_another_for_another_code() -> None:
     assert isinstance(base, Gc)
     one, other = (base._with_noise(torch.full((1, 4, 3, 3), value))[:, 4:] for value in (0.0, 1.0))
     assert one.shape == (1, 3, 3, 3) and not torch.equal(one, other)
+    assert one[0, 0, 0].tolist() == pytest.approx(FIRST_NOISE, abs=1e-6)
 
 
 def test_odd_widths_are_refused() -> None:

@@ -51,6 +51,23 @@ def test_decoding_gives_the_encoders_picture(
     assert codec.decode(data)[0].shape == (height, width, 3)
 
 
+@pytest.mark.parametrize("entropy", ["uniform", "histogram", "static", "checkerboard", "autoregressive"])
+def test_every_entropy_model_can_do_with_nothing_that_is_kept(entropy: str) -> None:
+    base = {"name": "sc", "classes": CLASSES, "width": 16, "channels": 2, "blocks": 1, "entropy": entropy}
+    codec = untrained(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}), 5)
+    guide = guide_of(labels(40, 30), box(40, 30, 0, 0, 0, 30))
+    data = codec.encode(smooth_picture(40, 30), (1.0,), guide=guide)
+    assert codec.decode(data)[0].shape == (40, 30, 3)
+
+
+def test_codes_where_nothing_is_kept_are_refused(codec: LayeredCodec) -> None:
+    context = Context(40, 30, guide=guide_of(labels(40, 30), box(40, 30, 0, 0, 0, 30)))
+    image = torch.rand(1, 3, 40, 30, generator=torch.Generator().manual_seed(0))
+    written = codec.base.write(codec.base.code(codec.base.analyse(image, context), context, Hard()).latents, context)
+    with pytest.raises(CorruptStream):
+        codec.base.read(written + bytes(8), Context(40, 30))
+
+
 def test_what_is_read_is_what_was_written(codec: LayeredCodec) -> None:
     layer = codec.base
     guide = guide_of(labels(50, 70), box(50, 70, 10, 30, 5, 40))

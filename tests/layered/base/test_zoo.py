@@ -75,6 +75,10 @@ def test_files_that_are_not_the_named_checkpoint_are_refused(checkpoint: Path, t
     published.write_bytes(checkpoint.read_bytes())
     with pytest.raises(OptionError, match="damaged"):
         layered.load(f"compressai/mbt2018-mean?quality=3&path={published}")
+    sibling = tmp_path / "mbt2018-mean-4-6dba02a3.pth.tar"
+    sibling.write_bytes(checkpoint.read_bytes())
+    with pytest.raises(OptionError, match="another published checkpoint; mbt2018-mean-3-723404a8"):
+        layered.load(f"compressai/mbt2018-mean?quality=3&path={sibling}")
     other = tmp_path / "text.pth.tar"
     other.write_text("hello")
     with pytest.raises(OptionError, match="not a checkpoint"):

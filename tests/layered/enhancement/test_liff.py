@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from experiments.benchmarks.direct_liff import direct
-from layered.enhancement.liff import INITS, LIFF
+from layered.enhancement import liff
+from layered.enhancement.liff import INITS, LIFF, slots
 from layered.errors import OptionError
 
 side = st.integers(1, 11)
@@ -71,6 +74,25 @@ def test_little_memory_gives_the_same_prediction_and_gradient() -> None:
     assert (gradients[0] - gradients[1]).abs().max() < 1e-6
     with torch.no_grad():
         assert (tight(image, 130, 5) - answers[0]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3)])
+def test_cells_of_more_pixels_than_a_block_take_no_more_memory(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    def watched(*arguments: Any) -> tuple[Tensor, Tensor]:
+        slot, place = slots(*arguments)
+        taken.append(len(slot))
+        return slot, place
+
+    model, image = small("quadratic").double(), torch.rand(1, 3, *size, dtype=torch.float64)
+    monkeypatch.setattr(liff, "slots", watched)
+    with torch.no_grad():
+        found = model(image, 600, 96)
+        assert (found - direct(model, image, 600, 96)).abs().max() < 1e-10
+    assert len(taken) > 10 and max(taken) <= 4096
 
 
 def test_runs_in_float64_through_functional_call_without_changing_the_module() -> None:

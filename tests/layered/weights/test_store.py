@@ -192,8 +192,21 @@ def test_bundled_weights_match_their_cards(entry: layered.weights.Card, tmp_path
     assert entry.training["phases"] and entry.training["machine"]
     assert entry.measured.get("curves") or entry.measured.get("kept")
     assert ("earlier weights" in entry.text()) == entry.is_of_earlier
-    export(entry.name, tmp_path / "out.safetensors")
+    assert export(entry.name, tmp_path / "out.safetensors") == tmp_path / "out.safetensors"
     assert layered.load(tmp_path / "out.safetensors").digest == codec.digest
+
+
+def test_exported_weights_keep_the_name_they_are_given(tmp_path: Path) -> None:
+    assert export("gc-small", tmp_path / "model.v2") == tmp_path / "model.v2.safetensors"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.v2.json", "model.v2.safetensors"]
+
+
+def test_loading_draws_nothing_from_the_callers_random_numbers() -> None:
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    layered.load("compass-small")
+    assert torch.equal(torch.rand(4), wanted)
 
 
 def test_a_card_says_where_it_was_measured_with_earlier_weights() -> None:
