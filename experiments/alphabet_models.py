@@ -9,6 +9,7 @@ and everything it writes is read again.  A file's header is not counted.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,4 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LayeredError as error:
+        sys.exit(f"error: {error}")

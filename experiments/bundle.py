@@ -107,16 +107,15 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
         }
         for codec in codecs
     }
-    provenance = run.results.provenance
     return {
         "images": len(run.results.images()),
         "recipe": run.results.recipe.name,
         "weights": sorted(digest for digest in digests if digest),
         "columns": "accumulated file bits per pixel, RGB PSNR in dB, MS-SSIM",
         "curves": curves,
-        "command": without_places(provenance.command),
-        "commit": provenance.commit,
-        "machine": provenance.machine,
+        "command": without_places(run.results.provenance.command),
+        "commit": ", ".join(run.results.commits()),
+        "machine": ", ".join(run.results.machines()),
     }
 
 
@@ -239,6 +238,8 @@ def _require_sense(given: argparse.Namespace, there: Card | None) -> None:
         "--continued goes with --run": given.continued and not given.run,
         "--machine and --run go together": bool(given.machine) != bool(given.run),
         "--codec and --results go together": bool(given.codec) != bool(given.results),
+        "--significant rounds weights that --results did not measure; measure what was bundled, then --card-only":
+        bool(given.significant and given.results),
     }
     if wrong := next((told for told, is_so in dead.items() if is_so), None):
         raise OptionError(wrong)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from baselines.registry import SEPARATE
-from experiments.cluster import Where, available_cpus, run_all
+from experiments.cluster import Where, run_all, visible_gpus, worker_environments
 from experiments.data import Picture
 from experiments.harness import pending_items
 from experiments.item import Item, measure
@@ -27,7 +27,7 @@ from experiments.words import quantity
 from layered.errors import LayeredError
 from layered.image import layer_sizes
 
-__all__ = ["Estimate", "describe", "estimate", "picture_sizes"]
+__all__ = ["Estimate", "describe", "estimate", "picture_sizes", "processes"]
 
 TRIAL_SIDE = 256
 """Trials are made on one of the images, shrunk to this side."""
@@ -91,13 +91,20 @@ def _trial(item: Item) -> tuple[float | None, str]:
     return seconds / sum(layer.width * layer.height for layer in outcome.value.record.layers), ""
 
 
+def processes(recipe: Recipe, workers: int | None, items: int) -> int:
+    """How many of them share the items when `experiments.harness.run` is given so many workers.  Raises OptionError."""
+    if workers == 0 or items == 0:
+        return 1
+    gpus = visible_gpus() if recipe.device == "cuda" else ()
+    return len(worker_environments(Where(workers, recipe.threads, None, recipe.device), gpus)[:items])
+
+
 def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str:
     """What `experiments.harness.run` would do with these arguments, for people; writes nothing."""
     provenance = Provenance(command_line(), None, machine(recipe.device), recipe.threads)
     planned = plan(recipe, provenance)
     pending = pending_items(planned.items, Store(Path(out) / recipe.name / "records"))
-    if workers is None:
-        workers = max(1, available_cpus() // recipe.threads)
+    count = processes(recipe, workers, len(pending))
     console = Console(file=io.StringIO(), width=100, highlight=False, markup=False, color_system=None)
     table = Table("codec", "items", "Mpixels", "one process", box=None, title_justify="left")
     for column in table.columns[1:]:
@@ -110,10 +117,10 @@ def describe(recipe: Recipe, out: str | Path, workers: int | None = None) -> str
         table.add_row(entry.codec, str(entry.items), f"{entry.megapixels:.1f}", shown)
     if estimates:
         console.print(table)
-    total = sum(entry.seconds or 0.0 for entry in estimates) / max(1, workers)
+    total = sum(entry.seconds or 0.0 for entry in estimates) / count
     console.print(
         f"{len(planned.items)} items for {len(planned.entries)} records, {len(pending)} of them to be measured; "
-        f"about {_duration(total)} with {quantity(max(1, workers), 'process', 'processes')}"
+        f"about {_duration(total)} with {quantity(count, 'process', 'processes')}"
     )
     for picture in planned.pictures:
         if picture not in sizes:

@@ -134,7 +134,7 @@ def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
                 "aggregation": f"mean of {quantity(points[0].images, 'image')} at each quality",
                 "qualities": [quality_text(point.quality) for point in points],
                 "command": results.provenance.command,
-                "commit": results.provenance.commit,
+                "commit": ", ".join(results.commits()),
                 "results": {key: list_ for key, list_ in values.items() if None not in list_},
             }
             slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:80] or str(number)

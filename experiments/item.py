@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.metadata import version
 
 import numpy as np
 import PIL
@@ -34,7 +34,7 @@ PREVIEW_SIDE = 1024
 
 _SOURCES = (
     "baselines/protocol.py", "baselines/single.py", "experiments/data.py", "experiments/item.py",
-    "experiments/metrics.py", "layered/image.py",
+    "experiments/metrics.py", "experiments/spent.py", "layered/image.py", "layered/parts.py",
 )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def make_item(
     provenance: Provenance,
 ) -> Item:
     """An item, its key made of all that its result depends on.  Raises LayeredError if codec or scores have faults."""
-    fingerprint = _fingerprint(codec_of(method, device), wanted.scores, device)
+    fingerprint = _fingerprint(codec_of(method, device), wanted, device)
     key = digest_of({
         "schema": SCHEMA,
         "codec": method.words,
@@ -111,7 +111,7 @@ def measure(item: Item) -> Measured:
     Raises LayeredError, and whatever a codec raises.
     """
     codec = codec_of(item.method, item.device)
-    if _fingerprint(codec, item.wanted.scores, item.device) != dict(item.fingerprint):
+    if _fingerprint(codec, item.wanted, item.device) != dict(item.fingerprint):
         raise LayeredError(f"{item.method.label}: other weights, libraries or code than when the run began")
     image = item.picture.load()
     if item.picture.digest() != item.image_sha256:
@@ -145,11 +145,13 @@ def measure(item: Item) -> Measured:
     return Measured(record, tuple(map(preview, pictures)) if item.wanted.previews else ())
 
 
-def _fingerprint(codec: Codec, scores: Sequence[ScoreSpec], device: str) -> dict[str, str]:
+def _fingerprint(codec: Codec, wanted: Wanted, device: str) -> dict[str, str]:
     """What the codec's results depend on, and what measures them."""
     libraries = {"pillow": PIL.__version__, "numpy": np.__version__}  # they make the originals and compare
     harness = {"harness": source_digest(*_SOURCES)}
-    return {**libraries, **codec.fingerprint(), **harness, **scores_fingerprint(scores, device)}
+    if wanted.ms_ssim:
+        libraries |= {name: version(name) for name in ("torch", "pytorch-msssim")}
+    return {**libraries, **codec.fingerprint(), **harness, **scores_fingerprint(wanted.scores, device)}
 
 
 def _operations(codec: Codec, encoded: Encoded) -> int:

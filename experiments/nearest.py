@@ -64,7 +64,8 @@ def nearest_grid(results: Results) -> Grid | None:
         told = ("-" if score is None else f"{score:.4g}" for score in scores)
         rate = mean(layer.bpp for layer in layers)
         ratio = mean(layer.bpp / _top(group.records[0]).bpp for layer, group in zip(layers, whole, strict=True))
-        quality_db = f"{mean(layer.psnr for layer in layers):.2f}"
+        lossless = any(math.isinf(layer.psnr) for layer in layers)
+        quality_db = "-" if lossless else f"{mean(layer.psnr for layer in layers):.2f}"
         rows.append((records[0].codec, f"{rate:.4f}", f"{ratio:.2f}", quality_db, similarity, *told))
     where = f"{codec} at quality {quality_text(quality)}"
     title = f"At the rate of {where}, or as near to it as each comes: means over {quantity(len(whole), 'image')}"

@@ -20,7 +20,7 @@ from experiments.plots import plot_curves
 from experiments.runs import Failure, Results, load_results
 from experiments.spending import spending_grids
 from experiments.tables import Tables
-from experiments.words import ladder_label, printable, quality_text, quantity
+from experiments.words import ladder_label, printable, quality_text, quantity, threads_text
 from layered.files import write_bytes_atomic
 
 __all__ = ["terminal_text", "write_report", "write_tables"]
@@ -124,8 +124,8 @@ def _markdown(tables: Tables) -> str:
     parts.append(
         f"{quantity(len(results.images()), 'image')} of {Path(recipe.data.source).name}{size}; "
         f"{quantity(len(results.records), 'record')}.\n"
-        f"Command `{results.provenance.command}`, commit {results.provenance.commit or 'unknown'}, "
-        f"{results.provenance.machine}, {quantity(recipe.threads, 'thread')} per process."
+        f"Command `{results.provenance.command}`, commit {', '.join(results.commits())}, "
+        f"{', '.join(results.machines())}, {threads_text(results.threads())}."
     )
     parts.append(_HOW)
     if failures := _failures(results):

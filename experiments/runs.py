@@ -41,7 +41,8 @@ class Results:
     """One run.
 
     records: in the order of ladders, codecs, qualities and images.  keys: for each record those of the items
-    that it was put together from, by which the store knows their pictures.  folder: where all of it lies.
+    that it was put together from, by which the store knows their pictures.  folder: where all of it lies.  provenance:
+    of the command that ended the run.  pieces: the items' own records, each once, however many records share it.
     """
 
     folder: Path
@@ -50,6 +51,24 @@ class Results:
     records: tuple[Record, ...]
     keys: tuple[tuple[str, ...], ...]
     failures: tuple[Failure, ...]
+    pieces: tuple[Record, ...] = ()
+
+    def provenances(self) -> tuple[Provenance, ...]:
+        """By what the items were made, which may have been several commands; the last one where there are none yet."""
+        found = {piece.provenance for piece in self.pieces} or {self.provenance}
+        return tuple(sorted(found, key=str))
+
+    def commits(self) -> tuple[str, ...]:
+        """Of the checkouts in which the items were made, `unknown` outside of any."""
+        return tuple(sorted({made.commit or "unknown" for made in self.provenances()}))
+
+    def machines(self) -> tuple[str, ...]:
+        """On which the items were made."""
+        return tuple(sorted({made.machine for made in self.provenances()}))
+
+    def threads(self) -> tuple[int, ...]:
+        """Of each process in which the items were made."""
+        return tuple(sorted({made.threads for made in self.provenances()}))
 
     def images(self) -> tuple[str, ...]:
         """Names of the images that have a record, in order."""
@@ -101,7 +120,8 @@ def load_results(folder: str | Path) -> Results:
         causes = [failed[key] for key in entry.keys if pieces[key] is None and key in failed]
         reason, trace = causes[0] if causes else ("not measured yet; run the recipe again", "")
         failures.append(Failure(entry.codec, entry.quality, entry.image, entry.scales, reason, trace))
-    return Results(folder, recipe, provenance, tuple(records), tuple(keys), tuple(failures))
+    held = tuple(piece for piece in pieces.values() if piece is not None)
+    return Results(folder, recipe, provenance, tuple(records), tuple(keys), tuple(failures), held)
 
 
 def find_run(folder: Path) -> Path:

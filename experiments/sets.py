@@ -56,7 +56,7 @@ class Measures:
     """What is measured.
 
     segmenter, labels: for mIoU; the maps are PNGs named as the pictures.  extractor, patch: for FID and KID, of
-    squares of so many pixels a side.  seed: of KID's subsets.
+    squares of so many pixels a side.  seed: of KID's subsets.  Raises OptionError for squares without pixels.
     """
 
     segmenter: Hook | None = None
@@ -64,6 +64,10 @@ class Measures:
     extractor: Extractor | None = None
     patch: int = 256
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.patch < 1:
+            raise OptionError(f"squares of {self.patch} pixels a side are none; the least is 1")
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,10 @@ def _results(given: argparse.Namespace) -> Results:
         if given.source or not (given.qualities and given.pictures):
             raise OptionError("--weights goes with --qualities and --pictures, and without a recipe")
         name = Path(given.weights).name.partition(".")[0]
-        qualities = [float(quality) for quality in given.qualities.split(",")]
+        try:
+            qualities = [float(quality) for quality in given.qualities.split(",")]
+        except ValueError:
+            raise OptionError(f"--qualities: {given.qualities!r} is not numbers with commas between") from None
         codec = {"name": name, "codec": "layered", "weights": given.weights, "qualities": qualities}
         recipe = make_recipe({"name": name, "data": given.pictures, "codecs": [codec]}, given.overrides)
     elif not given.source:
@@ -179,8 +186,8 @@ def _measures(given: argparse.Namespace) -> Measures:
     return Measures(segmenter, given.labels, extractor, given.patch, given.seed)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point.  Raises LayeredError."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 1 where records are missing.  Raises LayeredError."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", metavar="RECIPE|RUN")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C", help="as of bench")
@@ -214,10 +221,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if results.failures:
         console.print(f"{quantity(len(results.failures), 'record')} missing; layered report says which and why")
     console.print(f"with each class: {path}", soft_wrap=True, markup=False)
+    return int(bool(results.failures))
 
 
 if __name__ == "__main__":
     try:
-        main()
+        sys.exit(main())
     except LayeredError as error:
         sys.exit(f"error: {error}")

@@ -80,7 +80,9 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed runs left half written; a file younger than a minute may be another run's."""
-        for path in (*self.folder.glob(".*.json.*"), *self._previews.glob(".*.webp.*")):
+        beside = self.folder.parent
+        left = *self.folder.glob(".*.json.*"), *self._previews.glob(".*.webp.*"), *beside.glob("decoded/.*.png.*")
+        for path in (*left, *beside.glob("2afc/.*.webp.*")):
             with suppress(FileNotFoundError):  # that other run may have finished it
                 if time.time() - path.stat().st_mtime > STALE:
                     path.unlink()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from baselines.protocol import Quality
 
-__all__ = ["ladder_label", "layer_label", "printable", "quality_text", "quantity", "reason_text"]
+__all__ = ["ladder_label", "layer_label", "printable", "quality_text", "quantity", "reason_text", "threads_text"]
 
 LONGEST_REASON = 400
 
@@ -29,6 +29,12 @@ def layer_label(layer: int, scale: float) -> str:
 def quantity(number: int, one: str, many: str = "") -> str:
     """`1 image`, `2 images`; many: the plural, where it is not just one s more."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def threads_text(threads: Sequence[int]) -> str:
+    """`1 thread per process`, or `1 and 4 threads per process` where it was not always the same."""
+    several = " and ".join(map(str, threads))
+    return f"{several} {'thread' if tuple(threads) == (1,) else 'threads'} per process"
 
 
 def printable(text: str) -> str:

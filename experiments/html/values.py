@@ -12,7 +12,7 @@ from experiments.plots import colours
 from experiments.runs import Results
 from experiments.spending import spending_grids
 from experiments.tables import RULES, Tables
-from experiments.words import ladder_label, quality_text, quantity
+from experiments.words import ladder_label, quality_text, threads_text
 from layered.errors import LayeredError
 
 __all__ = ["finite", "page_values"]
@@ -60,14 +60,14 @@ def finite(value: float | None, digits: int) -> float | str | None:
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:
-    recipe, provenance = results.recipe, results.provenance
+    recipe = results.recipe
     size = f", shrunk to at most {recipe.data.longest_side} a side" if recipe.data.longest_side else ""
     return [
         ("Images", f"{len(results.images())} of {Path(recipe.data.source).name}{size}"),
         ("Measured", f"{len(results.records):,} records, {len(results.failures) or 'none'} missing"),
-        ("Command", provenance.command),
-        ("Commit", provenance.commit or "unknown"),
-        ("Machine", f"{provenance.machine}; {quantity(recipe.threads, 'thread')} per process"),
+        ("Command", results.provenance.command),
+        ("Commit", ", ".join(results.commits())),
+        ("Machine", f"{', '.join(results.machines())}; {threads_text(results.threads())}"),
     ]
 
 

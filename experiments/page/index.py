@@ -10,6 +10,7 @@ import yaml
 from pydantic import field_validator
 
 from experiments import provenance
+from experiments.known import data_folders
 from experiments.recipe import Recipe, load_recipe
 from layered.errors import OptionError, RecipeError
 from layered.recipes import Strict, check, hint
@@ -24,7 +25,7 @@ RESULTS = Path(__file__).resolve().parents[2] / provenance.RESULTS
 
 
 class Published(Strict):
-    """One run: a bundled recipe and what is set in it, as by `--set`; $LAYERED_DATA may stand in a value."""
+    """One run: a bundled recipe and what is set in it, as by `--set`; $LAYERED_DATA may stand in it, set or not."""
 
     recipe: str
     set: tuple[str, ...] = ()
@@ -44,7 +45,16 @@ class Published(Strict):
 
     def load(self) -> Recipe:
         """Raises RecipeError."""
-        return load_recipe(self.recipe, [os.path.expandvars(value) for value in self.set])
+        return load_recipe(self.recipe, [_placed(value) for value in self.set])
+
+
+def _placed(value: str) -> str:
+    """With variables of the environment; $LAYERED_DATA is the first data folder that holds what is named below it."""
+    before, name, below = value.partition("$LAYERED_DATA/")
+    if not name:
+        return os.path.expandvars(value)
+    folders = data_folders()
+    return before + str(next((folder for folder in folders if (folder / below).exists()), folders[0]) / below)
 
 
 class _Index(Strict):

@@ -88,7 +88,7 @@ def _measuring(recipe: Recipe) -> dict[str, Any]:
 class Made:
     """By what a run was made.
 
-    coding_seconds: of encoding and decoding all items.  weights: digests of the bundled ones it used, by name.
+    coding_seconds: of encoding and decoding all items, each once.  weights: digests of the bundled ones used, by name.
     """
 
     command: str
@@ -107,12 +107,12 @@ def _made(results: Results) -> Made:
     versions = {pair for record in records for pair in record.fingerprint.items() if pair[0] in _LIBRARIES}
     return Made(
         without_places(results.provenance.command),
-        tuple(sorted({record.provenance.commit or "unknown" for record in records})),
-        tuple(sorted({record.provenance.machine for record in records})),
-        results.provenance.threads,
+        results.commits(),
+        results.machines(),
+        results.threads()[-1],
         len(results.images()),
         len(records),
-        round(sum(record.encode_seconds + record.decode_seconds for record in records)),
+        round(sum(piece.encode_seconds + piece.decode_seconds for piece in results.pieces)),
         tuple(f"{name} {version}" for name, version in sorted(versions)),
         models(results.recipe, records),
     )

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
 
@@ -21,8 +22,9 @@ from experiments.data import find_data
 from experiments.overlap import find_segmenter
 from experiments.segmentation.net import SegmenterSpec
 from experiments.work import limit_threads
-from layered.errors import LayeredError
+from layered.errors import LayeredError, OptionError
 from layered.guide import load_labels
+from layered.recipes import faults
 
 __all__ = ["main"]
 
@@ -53,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from experiments.segmentation.training import Settings
     from experiments.segmentation.training import train as run
 
-    spec = SegmenterSpec(classes=tuple(given.classes.split(",")), ignore=given.ignore)
+    try:
+        spec = SegmenterSpec(classes=tuple(given.classes.split(",")), ignore=given.ignore)
+    except ValidationError as error:
+        raise OptionError(f"--classes, --ignore: {faults(error)}") from None
     given.out.parent.mkdir(parents=True, exist_ok=True)
     run(given.images, given.labels, given.out, spec, Settings(steps=given.steps, seed=given.seed))
     print(given.out)

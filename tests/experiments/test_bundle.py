@@ -123,6 +123,7 @@ def test_weights_stay_as_they_are_where_something_is_wrong(run: Path, tmp_path: 
         (["small", "--card-only", "--run", str(run), *place], "--machine and --run go together"),
         (["small", "--card-only", "--codec", "layered", *place], "--codec and --results go together"),
         (["small", "--card-only", "--significant", "4", *place], "go without --card-only"),
+        ([*whole, "--significant", "4", "--results", str(tmp_path), "--codec", "a"], "that --results did not measure"),
         ([*whole, "--even-if-worse", "--on", "small"], "do not stand on themselves"),
         (["other", *whole[1:], "--even-if-worse"], "no card to compare with"),
     ):

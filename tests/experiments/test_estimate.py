@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.estimate import describe, estimate, picture_sizes
+from experiments.estimate import describe, estimate, picture_sizes, processes
 from experiments.harness import run
 from experiments.plan import plan
 from experiments.record import Provenance
@@ -38,6 +38,14 @@ def test_a_dry_run_writes_nothing_and_leaves_out_what_is_done(pictures: Path, tm
     run(recipe, tmp_path, workers=0, progress=False)
     save_image(load_image(pictures / "p0.png")[::-1], pictures / "p2.png")
     assert f"{ITEMS * 3 // 2} items for 24 records, {ITEMS // 2} of them to be measured" in describe(recipe, tmp_path)
+
+
+def test_a_gpus_time_is_not_divided_by_the_number_of_cpus(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.estimate.visible_gpus", lambda: ["0"])
+    monkeypatch.setattr("experiments.cluster.available_cpus", lambda: 16)
+    assert processes(small_recipe(pictures, device="cuda"), None, 40) == 1
+    assert processes(small_recipe(pictures), None, 40) == 16 and processes(small_recipe(pictures), None, 3) == 3
+    assert processes(small_recipe(pictures), 0, 40) == processes(small_recipe(pictures), None, 0) == 1
 
 
 def test_rows_that_share_files_are_told_only_where_there_are_some(pictures: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from experiments.export import write_records_parquet
 from experiments.grids import bd_grids, rd_grids
 from experiments.report import terminal_text, write_report
 from experiments.runs import Failure, Results, load_results
+from experiments.store import Store
 from experiments.tables import RULES, Tables
 from layered.errors import OptionError
 from tests.experiments.small_run import QUALITIES
@@ -113,6 +114,19 @@ def test_failures_stand_in_the_terminal_and_in_the_report(copied: Results) -> No
         assert "46 records missing" in shown and "and 2 reasons more" in shown
         assert "single webp, quality 10, p0, x0.5 x1 and 24 others: out of luck" in shown
         assert "single webp, quality 10, p0, x0.5 x1: fault 0" in shown
+
+
+def test_a_report_names_every_commit_and_number_of_threads_of_its_items(copied: Results) -> None:
+    path = next((copied.folder / "records").glob("*.json"))
+    record = Store(path.parent).load(path.stem)
+    assert record is not None
+    made = replace(record.provenance, commit="0123abc", threads=4)
+    Store(path.parent).save(replace(record, provenance=made))
+    write_report(load_results(copied.folder))
+    first = copied.provenance.commit or "unknown"
+    for name in ("report.md", "report.html"):
+        text = (copied.folder / name).read_text()
+        assert ", ".join(sorted(("0123abc", first))) in text and "1 and 4 threads per process" in text
 
 
 def test_names_cannot_break_the_reports_markup(copied: Results) -> None:

@@ -167,6 +167,8 @@ def test_the_command_measures_what_a_recipe_lacks_first(
         (["out", "--features", "own.py:Extract", "--set", "name=b"], "--set changes a recipe"),
         (["--weights", "compass-small", "--features", "own.py:Extract"], "--weights goes with --qualities"),
         (["out", "--segmenter", "own.py:Segment", "--labels", "labels"], "needs --classes"),
+        (["out", "--features", "own.py:Extract", "--patch", "0"], "squares of 0 pixels a side"),
+        (["--weights", "a", "--pictures", "b", "--qualities", "1,x", "--features", "own.py:Extract"], "'1,x' is not"),
     ],
 )
 def test_what_does_not_go_together_is_told(
@@ -175,6 +177,17 @@ def test_what_does_not_go_together_is_told(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OptionError, match=message):
         main(words)
+
+
+def test_missing_records_are_told_by_the_exit_status(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["out", "--features", "own.py:Extract", "--patch", "8"]
+    assert main(words) == 0
+    next((results.folder / "records").glob("*.json")).unlink()
+    assert main(words) == 1
+    assert "missing; layered report says which and why" in capsys.readouterr().out
 
 
 def test_weights_with_a_folder_are_a_recipe(

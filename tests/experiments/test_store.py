@@ -99,15 +99,18 @@ def test_digests_depend_on_values_and_not_on_the_order_of_keys() -> None:
 
 
 def test_sweeping_removes_what_killed_runs_left_and_nothing_else(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path / "records")
     store.save(RECORD)
-    old, young = tmp_path / ".abc.json.01234567", tmp_path / ".def.json.01234567"
-    for path in (old, young):
+    old, young = store.folder / ".abc.json.01234567", store.folder / ".def.json.01234567"
+    picture, half = store.decoded("abc"), store.decoded(".abc").with_suffix(".png.01234567")
+    half.parent.mkdir()
+    for path in (old, young, picture, half):
         path.touch()
-    for path in (old, store.path("abc")):
+    for path in (old, picture, half, store.path("abc")):
         os.utime(path, (0, 0))
     store.sweep()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "abc.json"]
+    assert sorted(path.name for path in store.folder.iterdir()) == [young.name, "abc.json"]
+    assert list(picture.parent.iterdir()) == [picture]
 
 
 def test_a_picture_that_was_cut_short_counts_as_absent(tmp_path: Path) -> None:

@@ -232,6 +232,17 @@ def test_an_unknown_run_is_told_with_those_there_are(capsys: pytest.CaptureFixtu
     assert "did you mean 'kodak_3layer'?" in capsys.readouterr().err
 
 
+def test_data_are_found_without_the_environment_where_recipes_find_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LAYERED_DATA", raising=False)
+    (tmp_path / "here").mkdir()
+    place = write_pictures(tmp_path / "shared" / "data" / "ood" / "line")
+    monkeypatch.chdir(tmp_path / "here")
+    (run,) = chosen(["universal_line"])
+    assert Path(run.load().data.source).resolve() == place
+
+
 def test_every_run_of_the_page_loads_and_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAYERED_DATA", "/data")
     runs = published()
