@@ -1,7 +1,8 @@
 """The kinds of adapters, by name: which numbers one has at a site, and how they change the tensors there.
 
 What is more than one addition is computed in float64 and rounded once, so that adapted weights are the same on every
-machine: products of numbers on a grid are exact there, in whatever order they are added.
+machine: products of numbers on a grid are exact there, in whatever order they are added. Of `mix`, whose products are
+with the weights themselves, a sum taken in another order rounds to another float32 all but never.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Method:
     stack: bool = False
 
 
-_OURS, _PAPER, _NOISE = SCHEDULES["fast"], SCHEDULES["universal"], SCHEDULES["noise"]
+_OURS, _PAPER = SCHEDULES["fast"], SCHEDULES["universal"]
 _BIASES = AdapterPlan(
     kind="bias", coding="float64-lzma", sites=("@synthesis",), steps=500, lr=1e-3, rate=False, gates=False
 )

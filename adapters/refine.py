@@ -90,7 +90,7 @@ def refine(
         def trial() -> bool:
             return best.consider(latents, hard_cost(seen, latents, original, context, cost))
 
-        taken = anneal(schedule, began, generator, optimiser_of((free, schedule.lr)), loss, trial, tell)
+        taken = anneal(schedule, time.monotonic(), generator, optimiser_of((free, schedule.lr)), loss, trial, tell)
     return Refined(Latents(tuple(best.parts)), before, best.cost, taken, time.monotonic() - began)
 
 

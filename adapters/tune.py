@@ -57,12 +57,12 @@ def tune(
     source: of the latents, which stay or are optimised at the same time.  half: see `adapters.refine.refine`.
     Raises OptionError for sites that there are not.
     """
-    began = time.monotonic()
     names = places(layer, plan.kind, plan.sites, original, context)
     fit = Fit(layer, plan, names, generator)
     optimiser = optimiser_of((fit.free(), plan.lr), (source.free, source.lr))
     device = original.device.type
     quick = halved(layer, source.latents({}), context, {}).tensors if half else {}
+    began = time.monotonic()
     with frozen(layer), remembered(layer, (*names, *source.changing)):
         for step in range(plan.steps):
             if plan.seconds is not None and time.monotonic() - began > plan.seconds:

@@ -86,14 +86,17 @@ def loaded(words: str, options: Options = ()) -> Loaded:
     """The class that these words name.  Raises OptionError where there is none."""
     place, _, name = words.rpartition(":")
     if not _is_file(place):
-        return _load(words, place, name, None, options)
+        return _load(words, place, name, None, options, repr(options))
     path = str(Path(place).expanduser().absolute())
-    return _load(words, path, name, read_bytes(path), options)
+    return _load(words, path, name, read_bytes(path), options, repr(options))
 
 
 @lru_cache(maxsize=8)
-def _load(words: str, place: str, name: str, source: bytes | None, options: Options) -> Loaded:
-    """place: a module, or the path of a file.  source: what the file holds, so that a change makes another class."""
+def _load(words: str, place: str, name: str, source: bytes | None, options: Options, written: str) -> Loaded:
+    """place: a module, or the path of a file.  source: what the file holds, so that a change makes another class.
+
+    written: the options as text, by which the cache tells 1 from 1.0 and true, which are equal to Python.
+    """
     with naming(words):
         module = importlib.import_module(place) if source is None else _execute(source, place)
     if not callable(found := getattr(module, name, None)):

@@ -78,12 +78,12 @@ class VvcPicture:
 
     def fingerprint(self) -> Mapping[str, str]:
         words = " ".join(self._command(to_planes(np.zeros((64, 64, 3), np.uint8), "420", bits=BITS), 32)[1:])
-        return {
-            "encoder": _version(self._program()),
-            "decoder": f"FFmpeg {x265.versions()['ffmpeg']}",
-            "settings": f"{KIND}: {words}",
-            "code": source_digest(*_SOURCES),
-        }
+        found = {"encoder": _version(self._program()), "decoder": f"FFmpeg {x265.versions()['ffmpeg']}"}
+        if self.encoder == "vtm":  # what the file holds, wherever it lies
+            settings = _settings_of(self._program())
+            words = words.replace(str(settings), _VTM_SETTINGS)
+            found["configuration"] = hashlib.sha256(read_bytes(settings)).hexdigest()[:16]
+        return {**found, "settings": f"{KIND}: {words}", "code": source_digest(*_SOURCES)}
 
     def _program(self) -> str:
         return _vtm() if self.encoder == "vtm" else _vvenc()
@@ -93,7 +93,7 @@ class VvcPicture:
         program, (height, width) = self._program(), planes[0].shape
         if self.encoder == "vtm":
             return (
-                program, "-c", str(Path(program).parent.parent / _VTM_SETTINGS), "-i", "in.yuv", "-b", "out.266",
+                program, "-c", str(_settings_of(program)), "-i", "in.yuv", "-b", "out.266",
                 "-wdt", str(width), "-hgt", str(height), "-fr", "1", "-f", "1", "-q", str(qp),
                 "--InputBitDepth=10", "--InternalBitDepth=10", "--InputChromaFormat=420", "--Level=6.2",
             )  # fmt: skip
@@ -112,6 +112,10 @@ class VvcPicture:
 VVC: Mapping[str, VvcPicture] = {"vvc": VvcPicture("vvenc"), "vtm": VvcPicture("vtm")}
 
 _VTM_SETTINGS = "cfg/encoder_intra_vtm.cfg"
+
+
+def _settings_of(vtm: str) -> Path:
+    return Path(vtm).parent.parent / _VTM_SETTINGS
 
 
 def _vvenc() -> str:

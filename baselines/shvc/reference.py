@@ -70,6 +70,7 @@ class ReferenceShvc:
         """
         check_image(image)
         sizes = layer_sizes(image.shape[1], image.shape[0], scales)
+        sealed.check_size(_KIND, *sizes[-1])
         qps = [x265.qp_of(value, what="SHVC") for value in layer_qualities(quality, len(sizes))]
         layers = [to_planes(resize8(image, *size), "420") for size in sizes]
         with tempfile.TemporaryDirectory(prefix="layered-", ignore_cleanup_errors=True) as name:
@@ -87,6 +88,8 @@ class ReferenceShvc:
 
     def decode(self, encoded: Encoded) -> tuple[Image8, ...]:
         """Raises CorruptStream for a damaged file, LayeredError when the decoder fails."""
+        if not encoded.files:
+            raise CorruptStream("SHVC: no file at all")
         *top, payload = sealed.unseal(_KIND, encoded.files[0])
         values, at = read_fields(_COUNT, payload, 0, _KIND)
         sizes = []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.classes import option_pairs
+from baselines.classes import loaded, option_pairs
 from baselines.classical import CLASSICAL
 from baselines.external import ANY_QUALITY, ExternalLayered, ExternalPicture
 from baselines.protocol import Encoded
@@ -131,6 +131,12 @@ def test_options_are_arguments_of_the_class_and_part_of_its_results(place: Path)
     assert sizes[1] < sizes[0]
     again = Recipe.model_validate_json(recipe(place, spec(place, options={"level": 9})).model_dump_json())
     assert again.codecs[0].method == packed.items[0].method and hash(again.codecs[0].method)
+
+
+def test_options_that_python_holds_for_equal_are_told_apart(place: Path) -> None:
+    words = f"{place / 'my_codecs.py'}:MyPicture"
+    found = [loaded(words, option_pairs({"level": level})) for level in (1, True, 1.0)]
+    assert [repr(each.options[0][1]) for each in found] == ["1", "True", "1.0"]
 
 
 def test_lists_and_texts_pass_through_options() -> None:

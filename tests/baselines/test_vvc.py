@@ -85,6 +85,19 @@ def test_vtm_runs_with_its_own_intra_settings(tmp_path: Path, monkeypatch: pytes
     assert "-q 32" in words
 
 
+def test_the_fingerprint_of_vtm_has_what_its_settings_hold_and_not_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for place, settings in (("a", "one"), ("b", "one"), ("b", "two")):
+        monkeypatch.setenv("VTM_HOME", str(tmp_path / place))
+        pretend(tmp_path / place / "bin" / "EncoderAppStatic", tmp_path / "log")
+        (tmp_path / place / "cfg").mkdir(exist_ok=True)
+        (tmp_path / place / "cfg" / "encoder_intra_vtm.cfg").write_text(settings)
+        found.append({name: value for name, value in VVC["vtm"].fingerprint().items() if name != "encoder"})
+    assert found[0] == found[1] != found[2]
+
+
 def test_an_absent_encoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VTM_HOME", raising=False)
     with pytest.raises(OptionError, match="set VTM_HOME"):

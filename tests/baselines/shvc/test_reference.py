@@ -12,7 +12,7 @@ import pytest
 from baselines.protocol import Encoded
 from baselines.shvc.reference import ReferenceShvc, layer_ends
 from experiments.metrics import psnr
-from layered.errors import CorruptStream, LayeredError, OptionError
+from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError
 from layered.image import layer_sizes, resize8
 from tests.conftest import smooth_picture
 
@@ -171,6 +171,17 @@ def test_damaged_files_raise_before_a_program_runs(home: Path) -> None:
     for damaged in (b"", file[:-1], file[:20] + bytes([file[20] ^ 1]) + file[21:]):
         with pytest.raises(CorruptStream):
             codec.decode(Encoded((damaged,), (0, 0)))
+    with pytest.raises(CorruptStream, match="no file at all"):
+        codec.decode(Encoded((), ()))
+
+
+def test_pictures_too_large_for_a_file_are_told_before_a_program_runs(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "bin" / "TAppEncoderStatic").unlink()
+    monkeypatch.setattr("baselines.sealed.MAX_PIXELS", 100)
+    with pytest.raises(LimitExceeded, match="beyond 100 pixels"):
+        ReferenceShvc(str(home)).encode(IMAGE, SCALES, 30)
 
 
 def test_the_fingerprint_has_version_programs_and_command_lines(home: Path) -> None:
