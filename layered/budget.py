@@ -40,7 +40,7 @@ def encode_to_bytes(
             "allowed; fewer layers need fewer, as do other weights"
         )
     quality = low
-    for trial in range(trials):
+    for trial in range(trials if low < high else 0):
         middle = high if trial == 0 else (low + high) / 2
         data = encode(middle)
         if len(data) <= target_bytes:

@@ -16,7 +16,7 @@ from layered.entropy.prior import Symbols
 from layered.errors import CorruptStream, LayeredError, OptionError
 from layered.rounding import Rounding, nearest
 
-__all__ = ["Centres", "check_room", "integer_tables", "read_symbols", "write_symbols"]
+__all__ = ["Centres", "check_room", "cumulative", "integer_tables", "read_symbols", "write_symbols"]
 
 MOST = 256
 """Values of an alphabet: each takes at least one of a table's 65536 counts, and the coder's tables one more."""
@@ -78,13 +78,19 @@ def integer_tables(probabilities: NDArray[np.float64]) -> Tables:
         raise OptionError(f"rows of 2 to {MOST} probabilities are needed, got an array {list(probabilities.shape)}")
     if count and not np.allclose(probabilities.sum(1), 1, atol=1e-6):
         raise OptionError("probabilities of a distribution do not add to 1")
+    return Tables(cumulative(probabilities).tolist(), [size + 2] * count, [0] * count)
+
+
+def cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The cumulative counts [n, L + 2] of `integer_tables`, for those who know that these are distributions [n, L]."""
+    count, size = probabilities.shape
     room = TOTAL - 1 - size  # one count for each symbol, and one for the coder's escape
     steps = 1 + np.floor(probabilities / probabilities.sum(1, keepdims=True) * room).astype(np.int64)
     steps[np.arange(count), probabilities.argmax(1)] += TOTAL - 1 - steps.sum(1)
     edges = np.zeros((count, size + 2), np.int64)
     edges[:, 1:-1] = np.cumsum(steps, 1)
     edges[:, -1] = TOTAL
-    return Tables(edges.tolist(), [size + 2] * count, [0] * count)
+    return edges
 
 
 def check_room(size: int, count: int) -> None:

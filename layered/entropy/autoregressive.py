@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from layered.entropy.alphabet import check_room, integer_tables
+from layered.entropy.alphabet import check_room, cumulative, integer_tables
 from layered.entropy.checkerboard import GRID
 from layered.entropy.coder import TOTAL, SerialDecoder, Tables, encode_symbols
 from layered.entropy.prior import Symbols
@@ -89,10 +89,10 @@ class Autoregressive(SymbolModel):
                 logits = network.logits(near)
                 for channel in range(self.channels):
                     row = logits[channel] + network.between(channel, values[y, x])
-                    table = integer_tables(_probabilities(row[None]))
-                    cdfs += table.cdfs
-                    values[y, x, channel] = symbol = decoder.next(table)
-                    room -= log2(TOTAL / (table.cdfs[0][symbol + 1] - table.cdfs[0][symbol]))
+                    cdf = cumulative(_probabilities(row[None]))[0].tolist()
+                    cdfs.append(cdf)
+                    values[y, x, channel] = symbol = decoder.next(cdf)
+                    room -= log2(TOTAL / (cdf[symbol + 1] - cdf[symbol]))
                 if room < 0:
                     raise CorruptStream(f"{len(data)} bytes of entropy-coded data are fewer symbols than asked for")
         found = values[REACH:, REACH:-REACH].reshape(-1)

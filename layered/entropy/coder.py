@@ -144,10 +144,10 @@ class SerialDecoder:
         self._decoder = _coder().RansDecoder()
         self._decoder.set_stream(bytes(data) + bytes(_padding(count, len(data))))
 
-    def next(self, table: Tables) -> int:
-        """The next symbol, under the only distribution of `table`.  Raises CorruptStream for an escape."""
-        (value,) = self._decoder.decode_stream([0], table.cdfs, table.lengths, table.offsets)
-        if not 0 <= value - table.offsets[0] < table.lengths[0] - 2:
+    def next(self, cdf: list[int]) -> int:
+        """The next symbol, of 0 to L - 1, under cumulative counts [L + 2].  Raises CorruptStream for an escape."""
+        (value,) = self._decoder.decode_stream([0], [cdf], [len(cdf)], [0])
+        if not 0 <= value < len(cdf) - 2:
             raise CorruptStream("entropy-coded data hold symbols that are not of the alphabet")
         return int(value)
 

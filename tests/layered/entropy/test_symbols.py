@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from layered.entropy.alphabet import Centres, integer_tables
 from layered.entropy.checkerboard import Checkerboard
-from layered.entropy.coder import SerialDecoder, Tables
+from layered.entropy.coder import SerialDecoder
 from layered.entropy.models import MODELS, build_symbol_model
 from layered.entropy.symbols import Static, SymbolModel
 from layered.errors import CorruptStream, OptionError
@@ -195,10 +195,10 @@ def test_a_size_far_beyond_the_bytes_is_refused_before_all_symbols_are_decoded(
     written = model.write(symbols(6, 7))
     decoded, inner = 0, SerialDecoder.next
 
-    def counted(self: SerialDecoder, table: Tables) -> int:
+    def counted(self: SerialDecoder, cdf: list[int]) -> int:
         nonlocal decoded
         decoded += 1
-        return inner(self, table)
+        return inner(self, cdf)
 
     monkeypatch.setattr(SerialDecoder, "next", counted)
     assert np.array_equal(model.read(written.string, 6, 7)[0], symbols(6, 7))
