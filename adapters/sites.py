@@ -38,20 +38,28 @@ def sites(layer: nn.Module) -> dict[str, nn.Module]:
 
 @torch.no_grad()
 def used_sites(layer: Layer, latents: Latents, context: Context, predicted: bool = True) -> tuple[str, ...]:
-    """The sites whose modules are called when these latents are synthesised, in the order of their first call.
+    """The sites that take part when these latents are synthesised, in the order of the first call of each.
 
-    predicted: those that a prediction from the layer below takes are among them.
+    Modules that are called, and those whose weights a called one reads for itself, as LIFF does.  predicted: those that
+    a prediction from the layer below takes are among them.
     """
     context = context.sealed(context.seal)
     if not predicted:
         layer.synthesise(latents, context)
     called: dict[str, None] = {}
     with ExitStack() as hooks:
-        for name, module in sites(layer).items():
+        for name, module in layer.named_modules():
 
             def note(module: nn.Module, inputs: object, name: str = name) -> None:
                 called.setdefault(name)
 
             hooks.callback(module.register_forward_pre_hook(note).remove)
         layer.synthesise(latents, context)
-    return tuple(called)
+    readers = {name: name if name in called else _around(layer, name) for name in sites(layer)}
+    return tuple(name for module in called for name, reader in readers.items() if reader == module)
+
+
+def _around(layer: nn.Module, name: str) -> str:
+    """The module that a module is part of, but for lists, which nobody calls."""
+    above = name.rpartition(".")[0]
+    return _around(layer, above) if isinstance(layer.get_submodule(above), nn.ModuleList | nn.ModuleDict) else above

@@ -42,6 +42,8 @@ def test_the_synthesis_of_an_enhancement_layer_is_not_its_prediction() -> None:
     behind = found(layer, context, "@synthesis")
     assert behind and all(name.startswith("residual.g_s.") for name in behind)
     assert all(name.startswith("predictor.") for name in found(layer, context, "predictor.*"))
+    for name in ("predictor.first", "predictor.middle.0", "predictor.last"):  # whose weights LIFF reads for itself
+        assert found(layer, context, name) == (name,)
     assert set(found(layer, context, "*")) > set(behind)
 
 
