@@ -77,6 +77,8 @@ class VvcPicture:
         return to_picture(crop(planes, width, height), width, height)
 
     def fingerprint(self) -> Mapping[str, str]:
+        """Raises OptionError where there is no encoder, or no decoder."""
+        ffmpeg.coder("vvc", "r")
         words = " ".join(self._command(to_planes(np.zeros((64, 64, 3), np.uint8), "420", bits=BITS), 32)[1:])
         found = {"encoder": _version(self._program()), "decoder": f"FFmpeg {x265.versions()['ffmpeg']}"}
         if self.encoder == "vtm":  # what the file holds, wherever it lies

@@ -99,7 +99,8 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
         raise OptionError(f"{results}: items are missing, or it has several sets of scales; a card holds whole curves")
     if unknown := sorted(set(codecs) - set(run.codecs)):
         raise OptionError(f"--codec: {results} has no {unknown[0]!r}, but {', '.join(run.codecs)}")
-    digests = {record.fingerprint.get("model") for record in run.results.records if record.codec in codecs}
+    records = [record for record in run.results.records if record.codec in codecs]
+    digests = {record.fingerprint.get("model") for record in records}
     curves = {
         codec: {
             label: [(_short(p.bpp), _short(p.psnr), _short(p.ms_ssim)) for p in run.points(codec, k)]
@@ -114,8 +115,8 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
         "columns": "accumulated file bits per pixel, RGB PSNR in dB, MS-SSIM",
         "curves": curves,
         "command": without_places(run.results.provenance.command),
-        "commit": ", ".join(run.results.commits()),
-        "machine": ", ".join(run.results.machines()),
+        "commit": ", ".join(sorted({record.provenance.commit or "unknown" for record in records})),
+        "machine": " and ".join(sorted({record.provenance.machine for record in records})),
     }
 
 

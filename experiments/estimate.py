@@ -29,8 +29,8 @@ from layered.image import layer_sizes
 
 __all__ = ["Estimate", "describe", "estimate", "picture_sizes", "processes"]
 
-TRIAL_SIDE = 256
-"""Trials are made on one of the images, shrunk to this side."""
+TRIAL_SIDES = (96, 256)
+"""Trials are made on one of the images, shrunk to these sides: what an item costs besides its pixels shows by two."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,16 @@ class Estimate:
 
 
 def estimate(items: Sequence[Item], sizes: Mapping[Picture, tuple[int, int]]) -> tuple[Estimate, ...]:
-    """One estimate per codec: the time per pixel of a trial times the pixels of all layers of all its items.
+    """One estimate per codec: a time for each item and one for each pixel of all its layers, both from two trials.
 
     sizes: width and height of the pictures that can be read; items of others will fail at once.
-    Small pictures cost more per pixel, so that long runs rather end sooner.
     """
     estimates = []
     for method in dict.fromkeys(item.method for item in items):
         own = [item for item in items if item.method == method and item.picture in sizes]
         pixels = [_pixels(item, *sizes[item.picture]) for item in own]
-        per_pixel, fault = _trial(own[len(own) // 2]) if own else (0.0, "")
-        seconds = None if per_pixel is None else per_pixel * sum(pixels)
+        cost, fault = _trial(own[pixels.index(max(pixels))]) if own else (_Cost(0.0, 0.0), "")
+        seconds = None if cost is None else cost.item * len(own) + cost.pixel * sum(pixels)
         estimates.append(Estimate(method.label, len(own), sum(pixels) / 1e6, seconds, fault))
     return tuple(estimates)
 
@@ -74,21 +73,34 @@ def _pixels(item: Item, width: int, height: int) -> int:
     return sum(w * h for w, h in layer_sizes(width, height, item.scales))
 
 
-def _trial(item: Item) -> tuple[float | None, str]:
-    """Seconds per pixel, or why there are none."""
-    side = min(TRIAL_SIDE, item.picture.longest_side or TRIAL_SIDE)
-    small = replace(item.picture, longest_side=side)
-    trial = replace(item, picture=small, image_sha256=small.digest())
-    here = Where(0, item.provenance.threads)
-    outcomes = run_all([trial] * 3, measure, here)
-    outcome = next(outcomes)  # loads the weights and warms up
-    times = [time.perf_counter()]
-    for outcome in outcomes:  # noqa: B007
-        times.append(time.perf_counter())
-    if outcome.value is None:
-        return None, outcome.reason or "no reason given"
-    seconds = min(end - start for start, end in pairwise(times))  # the rest is other processes'
-    return seconds / sum(layer.width * layer.height for layer in outcome.value.record.layers), ""
+@dataclass(frozen=True)
+class _Cost:
+    """Seconds of an item, whatever its size, and of each of its pixels."""
+
+    item: float
+    pixel: float
+
+
+def _trial(item: Item) -> tuple[_Cost | None, str]:
+    """What an item costs, or why that is not known."""
+    found = []
+    for side in TRIAL_SIDES:
+        small = replace(item.picture, longest_side=min(side, item.picture.longest_side or side))
+        trial = replace(item, picture=small, image_sha256=small.digest())
+        outcomes = run_all([trial] * 3, measure, Where(0, item.provenance.threads))
+        outcome = next(outcomes)  # loads the weights and warms up
+        times = [time.perf_counter()]
+        for outcome in outcomes:  # noqa: B007
+            times.append(time.perf_counter())
+        if outcome.value is None:
+            return None, outcome.reason or "no reason given"
+        seconds = min(end - start for start, end in pairwise(times))  # the rest is other processes'
+        found.append((sum(layer.width * layer.height for layer in outcome.value.record.layers), seconds))
+    (few, first), (many, second) = found
+    if many == few or second <= first:
+        return _Cost(0.0, second / many), ""
+    pixel = min((second - first) / (many - few), second / many)
+    return _Cost(second - pixel * many, pixel), ""
 
 
 def processes(recipe: Recipe, workers: int | None, items: int) -> int:

@@ -172,14 +172,9 @@ def preview(picture: Image8) -> bytes:
     return buffer.getvalue()
 
 
+@lru_cache(maxsize=32)
 def codec_of(method: Method, device: str) -> Codec:
     """The codec, built once per process."""
-    return _built(method, device, repr(method.options))
-
-
-@lru_cache(maxsize=32)
-def _built(method: Method, device: str, options: str) -> Codec:
-    """options: as text, by which the cache tells 1 from 1.0 and true, which are equal to Python."""
     return build(
         method.codec, method.of, method.weights, device, options=method.options, adaptation=method.adaptation
     )

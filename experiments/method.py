@@ -77,6 +77,13 @@ class Method(Strict):
             build(self.codec, self.of, self.weights, options=self.options, adaptation=self.adaptation)
         return self
 
+    def __eq__(self, other: object) -> bool:
+        """To Python 1 is 1.0 and true, to a class they may be different options."""
+        return isinstance(other, Method) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
     @property
     def picture(self) -> str:
         """The picture codec in words; empty where there is none."""

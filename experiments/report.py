@@ -125,7 +125,7 @@ def _markdown(tables: Tables) -> str:
         f"{quantity(len(results.images()), 'image')} of {Path(recipe.data.source).name}{size}; "
         f"{quantity(len(results.records), 'record')}.\n"
         f"Command `{results.provenance.command}`, commit {', '.join(results.commits())}, "
-        f"{', '.join(results.machines())}, {threads_text(results.threads())}."
+        f"{' and '.join(results.machines())}, {threads_text(results.threads())}."
     )
     parts.append(_HOW)
     if failures := _failures(results):

@@ -42,7 +42,7 @@ class Results:
 
     records: in the order of ladders, codecs, qualities and images.  keys: for each record those of the items
     that it was put together from, by which the store knows their pictures.  folder: where all of it lies.  provenance:
-    of the command that ended the run.  pieces: the items' own records, each once, however many records share it.
+    of the last command.  pieces: the items' own records, each once, however many records share it.
     """
 
     folder: Path

@@ -86,6 +86,13 @@ class ScoreSpec(Strict):
                 raise ValueError(f"{self.name} needs {' and '.join(takes)}, files of weights that you have")
         return self
 
+    def __eq__(self, other: object) -> bool:
+        """To Python 1 is 1.0 and true, to a class they may be different options."""
+        return isinstance(other, ScoreSpec) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
 
 @dataclass(frozen=True)
 class Score:

@@ -56,7 +56,8 @@ class Measures:
     """What is measured.
 
     segmenter, labels: for mIoU; the maps are PNGs named as the pictures.  extractor, patch: for FID and KID, of
-    squares of so many pixels a side.  seed: of KID's subsets.  Raises OptionError for squares without pixels.
+    squares of so many pixels a side.  seed: of KID's subsets.  Raises OptionError for squares without pixels, or a
+    seed below 0.
     """
 
     segmenter: Hook | None = None
@@ -68,6 +69,8 @@ class Measures:
     def __post_init__(self) -> None:
         if self.patch < 1:
             raise OptionError(f"squares of {self.patch} pixels a side are none; the least is 1")
+        if self.seed < 0:
+            raise OptionError(f"a seed is 0 or more, got {self.seed}")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def digest_of(values: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """The folder `records` of one run, and `previews` beside it."""
+    """The folder `records` of one run, and `previews` and `decoded` beside it."""
 
     folder: Path
 

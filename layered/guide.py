@@ -73,7 +73,8 @@ def one_hot(labels: Tensor, classes: int, like: Tensor) -> Tensor:
 def load_labels(path: str | Path) -> Labels:
     """A label map or mask from a file of one channel of up to 8 bits: grey, palette or black and white.
 
-    Numbers count as they are in the file, of palettes too, and of grey with fewer bits, which Pillow spreads to 255.
+    Numbers count as they are in the file, of palettes too, and of grey with fewer bits, which Pillow spreads to 255;
+    what is inverted (TIFF) or has another largest number (PGM) is refused.
 
     Raises ImageError for anything else.
     """
@@ -81,10 +82,15 @@ def load_labels(path: str | Path) -> Labels:
         with without_warnings(), Image.open(path) as opened:
             if opened.mode not in ("L", "P", "1"):
                 raise ImageError(f"{path}: a label map has one channel of 8 bits, this is {opened.mode}")
-            step = next((_STEPS[part] for part in stored_as(opened) if part in _STEPS), 1)
+            parts = stored_as(opened)
+            if any(str(part).endswith("I") or (isinstance(part, int) and 1 < part < 255) for part in parts):
+                raise ImageError(f"{path}: its numbers are stored inverted or stretched; save it as an 8-bit PNG")
+            step = next((_STEPS[part] for part in parts if part in _STEPS), 1)
             return np.array(opened).astype(np.uint8) // np.uint8(step)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path}: more pixels than Pillow reads (twice PIL.Image.MAX_IMAGE_PIXELS)") from None
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise almost anything on damaged files

@@ -65,10 +65,7 @@ def load_image(source: str | Path | IO[bytes], formats: Sequence[str] = _READ) -
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except Image.DecompressionBombError:
-        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise ImageError(
-            f"{name}: beyond the {most} pixels that Pillow reads; PIL.Image.MAX_IMAGE_PIXELS is half"
-        ) from None
+        raise ImageError(f"{name}: more pixels than Pillow reads (twice PIL.Image.MAX_IMAGE_PIXELS)") from None
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise almost anything on damaged files

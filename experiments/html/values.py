@@ -67,7 +67,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         ("Measured", f"{len(results.records):,} records, {len(results.failures) or 'none'} missing"),
         ("Command", results.provenance.command),
         ("Commit", ", ".join(results.commits())),
-        ("Machine", f"{', '.join(results.machines())}; {threads_text(results.threads())}"),
+        ("Machine", f"{' and '.join(results.machines())}; {threads_text(results.threads())}"),
     ]
 
 

@@ -54,7 +54,8 @@ def _placed(value: str) -> str:
     if not name:
         return os.path.expandvars(value)
     folders = data_folders()
-    return before + str(next((folder for folder in folders if (folder / below).exists()), folders[0]) / below)
+    folder = next((folder for folder in folders if (folder / below).exists()), folders[0])
+    return os.path.expandvars(before + str(folder / below))
 
 
 class _Index(Strict):

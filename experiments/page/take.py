@@ -94,7 +94,7 @@ class Made:
     command: str
     commits: tuple[str, ...]
     machines: tuple[str, ...]
-    threads: int
+    threads: tuple[int, ...]
     images: int
     records: int
     coding_seconds: int
@@ -109,7 +109,7 @@ def _made(results: Results) -> Made:
         without_places(results.provenance.command),
         results.commits(),
         results.machines(),
-        results.threads()[-1],
+        results.threads(),
         len(results.images()),
         len(records),
         round(sum(piece.encode_seconds + piece.decode_seconds for piece in results.pieces)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,8 @@ def _show_recipes(wanted: bool) -> None:
         from experiments.recipe import bundled_recipes, load_recipe
 
         for name in bundled_recipes():
-            typer.echo(f"{name}\n    {load_recipe(name).description.partition('. ')[0].removesuffix('.')}.")
+            first, *_ = re.split(r"\.\s+(?=[A-Z])", load_recipe(name).description)
+            typer.echo(f"{name}\n    {first.removesuffix('.')}.")
         raise typer.Exit
 
 

@@ -15,7 +15,7 @@ from layered.entropy.checkerboard import GRID
 from layered.entropy.coder import TOTAL, SerialDecoder, Tables, encode_symbols
 from layered.entropy.prior import Symbols
 from layered.entropy.symbols import SymbolModel
-from layered.errors import CorruptStream
+from layered.errors import CorruptStream, OptionError
 from layered.layer import in_double
 
 __all__ = ["Autoregressive"]
@@ -108,7 +108,10 @@ class _Serial:
     def __init__(self, model: Autoregressive) -> None:
         def values(tensor: Tensor | None) -> NDArray[np.float64]:
             assert tensor is not None
-            return tensor.detach().cpu().double().numpy()
+            found: NDArray[np.float64] = tensor.detach().cpu().double().numpy()
+            if not np.isfinite(found).all():  # the tables that they make are not checked one by one
+                raise OptionError("the weights of the entropy model hold values beyond all numbers")
+            return found
 
         window = values(model.context.weight).reshape(-1, model.channels, model.size, 2 * REACH + 1, 2 * REACH + 1)
         self._seen = np.stack([window[..., dy + REACH, dx + REACH] for dy, dx in BEFORE]).transpose(0, 2, 3, 1)

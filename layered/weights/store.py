@@ -196,13 +196,13 @@ def _ready(codec: LayeredCodec, name: str, device: str | torch.device) -> Layere
 def export(name: str, path: str | Path) -> Path:
     """Copy the bundled weights `name`, unpacked, and their card to `path` and beside it (.json); return the first.
 
-    `path` gets the ending .safetensors where it lacks it.
+    `path` gets the ending .safetensors where it lacks it; in a folder the file has the weights' name.
     """
     chosen = card(name)
     folder = resources.files("layered.weights")
     packed = (folder / f"{chosen.name}{_BUNDLED}").read_bytes()
-    target = Path(path)
-    if target.suffix != ".safetensors":
+    target = Path(path) / chosen.name if Path(path).is_dir() else Path(path)
+    if target.suffix.lower() != ".safetensors":
         target = target.with_name(f"{target.name}.safetensors")
     write_bytes_atomic(target, unpacked(packed))
     write_bytes_atomic(target.with_suffix(".json"), (folder / f"{chosen.name}.json").read_bytes())

@@ -16,12 +16,14 @@ from baselines.external import ANY_QUALITY, ExternalLayered, ExternalPicture
 from baselines.protocol import Encoded
 from experiments.harness import run
 from experiments.item import measure
+from experiments.method import Method
 from experiments.metrics import psnr
 from experiments.plan import Plan, plan
 from experiments.recipe import Recipe, load_recipe
 from experiments.record import Provenance
 from experiments.report import write_report
 from experiments.runs import load_results
+from experiments.scores import ScoreSpec
 from layered.errors import LayeredError, OptionError, RecipeError
 from layered.image import resize8
 from tests.experiments.small_run import small_recipe, write_pictures
@@ -137,6 +139,10 @@ def test_options_that_python_holds_for_equal_are_told_apart(place: Path) -> None
     words = f"{place / 'my_codecs.py'}:MyPicture"
     found = [loaded(words, option_pairs({"level": level})) for level in (1, True, 1.0)]
     assert [repr(each.options[0][1]) for each in found] == ["1", "True", "1.0"]
+    levels = (1, True, 1.0, 1)
+    methods = [Method.model_validate({"codec": "single", "of": words, "options": {"level": at}}) for at in levels]
+    scores = [ScoreSpec.model_validate({"name": words, "options": {"level": at}}) for at in levels]
+    assert len(set(methods)) == len(set(scores)) == 3 and methods[0] == methods[3] != methods[1]
 
 
 def test_lists_and_texts_pass_through_options() -> None:

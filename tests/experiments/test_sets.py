@@ -168,6 +168,7 @@ def test_the_command_measures_what_a_recipe_lacks_first(
         (["--weights", "compass-small", "--features", "own.py:Extract"], "--weights goes with --qualities"),
         (["out", "--segmenter", "own.py:Segment", "--labels", "labels"], "needs --classes"),
         (["out", "--features", "own.py:Extract", "--patch", "0"], "squares of 0 pixels a side"),
+        (["out", "--features", "own.py:Extract", "--seed", "-1"], "a seed is 0 or more"),
         (["--weights", "a", "--pictures", "b", "--qualities", "1,x", "--features", "own.py:Extract"], "'1,x' is not"),
     ],
 )

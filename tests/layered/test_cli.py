@@ -542,6 +542,13 @@ def test_no_bundled_weights_are_said_to_be_none(
     assert "no weights are bundled" in capsys.readouterr().err
 
 
+def test_bench_recipes_are_named_each_with_a_whole_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert tuple(lines[::2]) == bundled("experiments")
+    assert all(re.fullmatch(r"    [A-Z0-9].{15,}\.", line) and line.count("`") % 2 == 0 for line in lines[1::2])
+
+
 def test_training_recipes_are_named_each_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -143,6 +143,19 @@ def test_label_maps_are_read_as_numbers(make: Callable[[Image.Image], Image.Imag
         load_labels(tmp_path / "l.png")
 
 
+def test_maps_whose_numbers_pillow_stretches_or_inverts_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "l.pgm").write_bytes(b"P5 2 1 18 " + bytes([0, 1]))
+    tags = [(256, 2), (257, 1), (258, 4), (259, 1), (262, 0), (273, 8), (277, 1), (278, 1), (279, 1)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = b"II*\0" + struct.pack("<I", 12) + b"\x12\0\0\0" + struct.pack("<H", len(tags))
+    (tmp_path / "l.tif").write_bytes(head + entries + bytes(4))
+    for name in ("l.pgm", "l.tif"):
+        with pytest.raises(ImageError, match="stored inverted or stretched; save it as an 8-bit PNG"):
+            load_labels(tmp_path / name)
+    (tmp_path / "l.pgm").write_bytes(b"P5 2 1 255 " + bytes([0, 1]))
+    assert load_labels(tmp_path / "l.pgm").tolist() == [[0, 1]]
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_grey_maps_of_fewer_bits_have_the_numbers_that_are_in_the_file(bits: int, tmp_path: Path) -> None:
     numbers = np.arange(min(1 << bits, 12), dtype=np.uint8)

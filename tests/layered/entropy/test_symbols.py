@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from layered.entropy.alphabet import Centres, integer_tables
+from layered.entropy.autoregressive import Autoregressive
 from layered.entropy.checkerboard import Checkerboard
 from layered.entropy.coder import SerialDecoder
 from layered.entropy.models import MODELS, build_symbol_model
@@ -186,6 +187,15 @@ def test_a_short_string_for_very_many_symbols_is_refused_before_any_work(monkeyp
     monkeypatch.setattr(model, "_second", None)
     with pytest.raises(CorruptStream, match="0 bytes of entropy-coded data cannot be 32 symbols"):
         model.read(string[: 3 + first], 4, 4)
+
+
+def test_weights_without_numbers_are_refused_before_any_symbol_is_read() -> None:
+    model = trained(build_symbol_model("autoregressive", CHANNELS, SIZE), steps=1)
+    assert isinstance(model, Autoregressive)
+    string = model.write(symbols(6, 7)).string
+    torch.nn.init.constant_(model.answer.weight, float("nan"))
+    with pytest.raises(OptionError, match="beyond all numbers"):
+        model.read(string, 6, 7)
 
 
 def test_a_size_far_beyond_the_bytes_is_refused_before_all_symbols_are_decoded(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import layered
 from layered.spec import build
 from layered.training.recipe import load_recipe
 
@@ -56,3 +59,11 @@ def test_the_ablation_differs_from_gc_in_its_last_phase_alone() -> None:
     assert whole.phases[0] == ablation.phases[0] and len(whole.phases) == len(ablation.phases) == 2
     own = {"name", "adversarial"}
     assert whole.phases[1].model_dump(exclude=own) == ablation.phases[1].model_dump(exclude=own)
+
+
+def test_the_example_of_the_readme_is_a_recipe(tmp_path: Path) -> None:
+    text = (Path(layered.__file__).parent / "training" / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    recipe = load_recipe(str(tmp_path / "mine.yaml"))
+    assert recipe.name == "mine" and [phase.kind for phase in recipe.phases] == ["base"]
+    assert build(recipe.model).quality_range == (1, 2)

@@ -199,6 +199,7 @@ def test_bundled_weights_match_their_cards(entry: layered.weights.Card, tmp_path
 def test_exported_weights_keep_the_name_they_are_given(tmp_path: Path) -> None:
     assert export("gc-small", tmp_path / "model.v2") == tmp_path / "model.v2.safetensors"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.v2.json", "model.v2.safetensors"]
+    assert export("gc-small", tmp_path) == tmp_path / "gc-small.safetensors"
 
 
 def test_loading_draws_nothing_from_the_callers_random_numbers() -> None:
