@@ -19,7 +19,6 @@ from layered.recipes import Strict
 
 __all__ = ["AdapterPlan", "Fit"]
 
-OPEN = 2.0  # where gates begin: a sigmoid of .88
 _LEAST_SCALE = 1 / 8  # in steps, while numbers are found
 
 
@@ -30,8 +29,8 @@ class AdapterPlan(Strict):
     `adapters.places.places`; by default behind the last attention, or all modules of a synthesis that has none.  step,
     scale: of the numbers' grid and prior; the coding's own, and the cheapest, by default.  steps, seconds, lr, drop: of
     Adam, see `adapters.schedule.Schedule`; when no step is left, that the numbers pay is tried as ever.  rate: whether
-    the numbers' bits count while they are found.  gates: whether each site has one that learns if it pays, and an
-    adapter that does not is left out.  spread: standard deviation of all numbers at the start instead of the identity.
+    the numbers' bits count while they are found.  optional: whether in the end sites, and the whole adapter, are left
+    out where they do not pay.  spread: standard deviation of all numbers at the start instead of the identity.
     """
 
     kind: str = "mix"
@@ -45,7 +44,7 @@ class AdapterPlan(Strict):
     lr: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
     drop: float = Field(default=0.8, ge=0, le=1)
     rate: bool = True
-    gates: bool = True
+    optional: bool = True
     spread: float | None = Field(default=None, gt=0)
 
     def share(self, step: int) -> float:
@@ -62,7 +61,7 @@ class Seen:
 
 
 class Fit:
-    """The numbers of one adapter at several sites of a layer, and their gates.
+    """The numbers of one adapter at several sites of a layer.
 
     names: of the sites, which the plan's kind suits.
     """
@@ -73,13 +72,12 @@ class Fit:
         self.layer, self.plan, self.coding = layer, plan, coding_of(plan.coding)
         self.generator, self.groups = generator, kind.groups
         self.values = {name: self._start(kind.start(places[name], plan.rank, generator), device) for name in names}
-        self.gates = torch.full((len(names),), OPEN, device=device, requires_grad=plan.gates)
+        self._left_out: set[str] = set()
         self.refit()
 
     def free(self) -> list[Tensor]:
         """What is to be optimised."""
-        numbers = [tensor for tensors in self.values.values() for tensor in tensors]
-        return [*numbers, self.gates] if self.plan.gates else numbers
+        return [tensor for tensors in self.values.values() for tensor in tensors]
 
     def refit(self) -> None:
         """Choose the quantisers again for what the numbers are now."""
@@ -92,34 +90,31 @@ class Fit:
 
     def seen(self) -> Seen:
         """A step's view: values rounded as they will be, bits of values with noise in the place of rounding."""
-        shut = torch.sigmoid(self.gates)
-        open_ = shut + ((self.gates > 0).float() - shut).detach()
-        found, bits = {}, torch.zeros((), device=self.gates.device)
-        for k, (name, tensors) in enumerate(self.values.items()):
+        found, bits = {}, torch.zeros((), device=next(self.layer.parameters()).device)
+        for name, tensors in self.values.items():
             rounded = []
             for j, tensor in enumerate(tensors):
                 quantiser = self.quantisers[min(j, self.groups - 1)]
-                rounded.append(self.coding.quantise(tensor, quantiser) * open_[k])
+                rounded.append(self.coding.quantise(tensor, quantiser))
                 if self.plan.rate:
-                    bits = bits + open_[k] * self.coding.rate(self._noisy(tensor, quantiser), quantiser)
+                    bits = bits + self.coding.rate(self._noisy(tensor, quantiser), quantiser)
             found[name] = tuple(rounded)
         return Seen(changes(self.layer, self.plan.kind, found), bits)
 
     def packed(self, coarser: float = 1.0, without: str | None = None) -> bytes:
-        """The section as it is coded; coarser: a factor of all steps; without: a site that is left out."""
-        left = [name for name in self.open_sites() if name != without]
+        """The section as it is coded; coarser: a factor of all steps; without: a site that is left out too."""
+        left = [name for name in self.kept() if name != without]
         kept = {name: tuple(tensor.detach() for tensor in self.values[name]) for name in left}
         chosen = [self._quantiser(torch.cat(parts), coarser) for parts in self._grouped(kept)] if kept else None
         return pack(self.layer, self.plan.kind, self.plan.coding, self.plan.rank, kept, chosen)[0]
 
-    def open_sites(self) -> tuple[str, ...]:
-        """Those whose gates are open."""
-        return tuple(name for k, name in enumerate(self.values) if float(self.gates[k].detach()) > 0)
+    def kept(self) -> tuple[str, ...]:
+        """The sites that are not left out."""
+        return tuple(name for name in self.values if name not in self._left_out)
 
-    def shut(self, name: str) -> None:
-        """Shut the gate of a site."""
-        with torch.no_grad():
-            self.gates[list(self.values).index(name)] = -OPEN
+    def leave_out(self, name: str) -> None:
+        """Have a site no longer in the section."""
+        self._left_out.add(name)
 
     def _start(self, tensors: Sequence[Tensor], device: torch.device) -> tuple[Tensor, ...]:
         if self.plan.spread is not None:

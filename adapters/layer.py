@@ -50,7 +50,7 @@ def adapt_layer(
 ) -> Outcome:
     """Adapt a layer to its picture [1, 3, H, W] in [0, 1].
 
-    A method whose adapters have gates, or that has none, never costs more than the layer as it is, by the bytes and
+    A method whose adapters are optional, or that has none, never costs more than the layer as it is, by the bytes and
     pictures of files; the settings of some papers may.  half, compiled: see `adapters.refine.refine`.  start: latents
     before rounding, those of the encoder by default.  tell: of the name of a stage, what is told of its steps.  Raises
     OptionError for sites that there are not, LayeredError where the latents at the start have no finite cost.
@@ -90,7 +90,7 @@ def adapt_layer(
         latents = refined.latents
     if method.plan is not None or method.last is not None:
         outcomes.append((rated(latents, weights), latents, weights))
-    if method.plan is None or method.plan.gates:
+    if method.plan is None or method.plan.optional:
         after, latents, weights = min(outcomes, key=lambda each: each[0])
     else:
         after = outcomes[-1][0]

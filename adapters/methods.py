@@ -31,14 +31,14 @@ class Method:
 
 _OURS, _PAPER = SCHEDULES["fast"], SCHEDULES["universal"]
 _BIASES = AdapterPlan(
-    kind="bias", coding="float64-lzma", sites=("@synthesis",), steps=500, lr=1e-3, rate=False, gates=False
+    kind="bias", coding="float64-lzma", sites=("@synthesis",), steps=500, lr=1e-3, rate=False, optional=False
 )
 _ALL = AdapterPlan(
     kind="full", coding="spike-and-slab", sites=("@decoder",), step=0.005, scale=0.05, steps=2000, lr=3e-5,
-    gates=False,
+    optional=False,
 )  # fmt: skip
-_CHANNELS = AdapterPlan(kind="channel", coding="linear8", steps=500, lr=1e-3, rate=False, gates=False)
-_TWO_1X1 = AdapterPlan(step=0.06, scale=0.05, steps=500, lr=1e-3, gates=False, spread=0.02)
+_CHANNELS = AdapterPlan(kind="channel", coding="linear8", steps=500, lr=1e-3, rate=False, optional=False)
+_TWO_1X1 = AdapterPlan(step=0.06, scale=0.05, steps=500, lr=1e-3, optional=False, spread=0.02)
 
 METHODS: dict[str, Method] = {
     "refine": Method(first=_OURS),
@@ -53,19 +53,19 @@ METHODS: dict[str, Method] = {
     ),
     "rozendaal": Method(plan=_ALL, latents="encoder"),
     "rozendaal-fair": Method(
-        first=_OURS, plan=_ALL.model_copy(update={"gates": True, "scale": None, "steps": 300, "lr": 3e-4}),
+        first=_OURS, plan=_ALL.model_copy(update={"optional": True, "scale": None, "steps": 300, "lr": 3e-4}),
     ),
     "zou": Method(first=_PAPER, plan=_CHANNELS),
     "zou-fair": Method(first=_OURS, plan=AdapterPlan(kind="channel", step=0.02)),
     "universal-paper": Method(first=_PAPER, plan=_TWO_1X1),
 }  # fmt: skip
-"""refine, universal, -joint, -swapped, layered-joint: ours, with gates, from the identity, at a faster schedule.
+"""refine, universal, -joint, -swapped, layered-joint: ours, at a faster schedule; adapters from the identity, optional.
 
 As their papers, or the code of Tsubota et al. (WACV 2023), have them: universal-paper, with a step of .06 and a scale
 of .05, from random numbers; yang (NeurIPS 2020), latents alone; lam (ACM MM 2020), all biases, for distortion alone, as
 float64 behind LZMA, though differences here; rozendaal (ICLR 2021), all that the decoder has, with an encoder that is
 not sent; zou (2021), factors of channels in 8 bits.  Each of the last three has a fair variant: refined latents as
-ours, numbers on a grid whose bits count, gates.
+ours, numbers on a grid whose bits count, optional.
 """
 
 

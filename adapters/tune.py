@@ -29,7 +29,7 @@ _COARSER = (0.5, 2.0)
 """Factors of the steps that are tried at the end, where the plan leaves the step open."""
 _REFIT = 20
 _MOST_DROPPED = 32
-"""Sites that are tried without, one after another, at the end."""
+"""Sites that are tried without, one after another, at the end: of more those that take most bytes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def tune(
     half: bool = False,
     tell: Tell | None = None,
 ) -> Tuned:
-    """Adapters for one picture [1, 3, H, W] in [0, 1]; no weights where the plan has gates and they do not pay.
+    """Adapters for one picture [1, 3, H, W] in [0, 1]; no weights where the plan has them optional and they do not pay.
 
     source: of the latents, which stay or are optimised at the same time.  half: see `adapters.refine.refine`.
     Raises OptionError for sites that there are not.
@@ -86,7 +86,7 @@ def tune(
         found = float(hard_cost(AdaptedLayer(layer, tensors), latents, original, context, cost))
         return Tuned(latents, weights, found + 8 * len(weights) / (context.height * context.width))
 
-    return _cheapest(fit, rated) if plan.gates else rated(fit.packed())
+    return _cheapest(fit, rated) if plan.optional else rated(fit.packed())
 
 
 def _cheapest(fit: Fit, rated: Callable[[bytes], Tuned]) -> Tuned:
@@ -102,10 +102,12 @@ def _cheapest(fit: Fit, rated: Callable[[bytes], Tuned]) -> Tuned:
 
     by_factor = {factor: tried(factor) for factor in ((1.0, *_COARSER) if fit.plan.step is None else (1.0,))}
     factor = min(by_factor, key=lambda each: by_factor[each].cost)
-    best, sites = by_factor[factor], fit.open_sites()
-    for name in sites if 1 < len(sites) <= _MOST_DROPPED else ():
+    best, sites = by_factor[factor], fit.kept()
+    if len(sites) > _MOST_DROPPED:
+        sites = tuple(sorted(sites, key=lambda name: len(fit.packed(factor, name))))[:_MOST_DROPPED]
+    for name in sites if len(sites) > 1 else ():
         fewer = tried(factor, without=name)
         if fewer.cost <= best.cost:
             best = fewer
-            fit.shut(name)
+            fit.leave_out(name)
     return best if best.cost < plain.cost else plain

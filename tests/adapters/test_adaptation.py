@@ -34,7 +34,7 @@ from tests.conftest import make_codec, smooth_picture, tiny_spec
 
 SIZE = (20, 28)
 PICTURE = smooth_picture(*SIZE)
-GUARDED = [name for name, each in METHODS.items() if each.plan is None or each.plan.gates]
+GUARDED = [name for name, each in METHODS.items() if each.plan is None or each.plan.optional]
 
 
 def per_image(method: str, steps: int = 2, **options: Any) -> PerImage:

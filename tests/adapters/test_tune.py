@@ -61,9 +61,9 @@ def test_an_adapter_that_does_not_pay_takes_no_byte(kind: str) -> None:
     assert tuned.cost == pytest.approx(float(hard_cost(layer, tuned.latents, original, context, Cost(1e-6))), rel=1e-6)
 
 
-def test_without_gates_it_is_there_all_the_same() -> None:
+def test_an_adapter_that_is_not_optional_is_there_all_the_same() -> None:
     layer, original, context = case("factorized")
-    plan = AdapterPlan(steps=1, sites=("g_s.0",), gates=False)
+    plan = AdapterPlan(steps=1, sites=("g_s.0",), optional=False)
     tuned = tune(layer, original, context, Cost(1e-6), plan, latents_of(layer, original, context), seeded())
     assert read_section(layer, tuned.weights).sites == ("g_s.0",)
 
@@ -74,28 +74,40 @@ def fitted(**options: object) -> Fit:
     return Fit(layer, plan, places(layer, plan.kind, plan.sites, original, context), seeded())
 
 
-def test_gates_learn_and_a_closed_one_leaves_its_site_out() -> None:
+def test_a_site_that_is_left_out_is_in_no_section() -> None:
     fit = fitted()
-    assert fit.open_sites() == ("g_s.0", "g_s.2", "g_s.4", "g_s.6")
+    assert fit.kept() == ("g_s.0", "g_s.2", "g_s.4", "g_s.6")
     with torch.no_grad():
         for (value,) in fit.values.values():
             value += 0.3
-        fit.gates[1] = -0.1
-    seen, weight = fit.seen(), fit.layer.get_parameter("g_s.2.bias")
-    assert torch.equal(seen.tensors["g_s.2.bias"], weight)
-    assert not torch.equal(seen.tensors["g_s.0.bias"], fit.layer.get_parameter("g_s.0.bias"))
-    (gradient,) = torch.autograd.grad(seen.bits, fit.gates)
-    assert bool((gradient > 0).all())  # all that a gate lets through has a price, and so it closes where nothing gains
+    fit.leave_out("g_s.2")
     assert read_section(fit.layer, fit.packed()).sites == ("g_s.0", "g_s.4", "g_s.6")
-    fit.shut("g_s.0")
+    fit.leave_out("g_s.0")
     assert read_section(fit.layer, fit.packed(without="g_s.6")).sites == ("g_s.4",)
     for name in ("g_s.4", "g_s.6"):
-        fit.shut(name)
-    assert fit.packed() == b"" and fit.open_sites() == ()
+        fit.leave_out(name)
+    assert fit.packed() == b"" and fit.kept() == ()
+
+
+def test_of_very_many_sites_those_that_take_most_bytes_are_tried_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, original, context = case("mean-scale")
+    plan = AdapterPlan(kind="bias", sites=("@synthesis",), steps=8, lr=0.02)
+    tried: list[str | None] = []
+    packed = Fit.packed
+
+    def watched(fit: Fit, coarser: float = 1.0, without: str | None = None) -> bytes:
+        tried.append(without)
+        return packed(fit, coarser, without)
+
+    monkeypatch.setattr(Fit, "packed", watched)
+    monkeypatch.setattr("adapters.tune._MOST_DROPPED", 2)
+    tune(layer, original, context, Cost(1e-6), plan, latents_of(layer, original, context), seeded())
+    names = [name for name in tried if name is not None]
+    assert len(names) == 4 + 2 and set(names[:4]) == {"g_s.0", "g_s.2", "g_s.4", "g_s.6"} > set(names[4:])
 
 
 def test_what_a_step_sees_is_what_a_decoder_reads() -> None:
-    fit = fitted(gates=False)
+    fit = fitted(optional=False)
     with torch.no_grad():
         for k, (value,) in enumerate(fit.values.values()):
             value += 0.05 * torch.randn(value.shape, generator=torch.Generator().manual_seed(k))
@@ -109,11 +121,10 @@ def test_what_a_step_sees_is_what_a_decoder_reads() -> None:
 
 def test_bits_do_not_count_where_the_plan_says_so() -> None:
     assert float(fitted(rate=False).seen().bits) == 0 < float(fitted().seen().bits.detach())
-    assert fitted(gates=False).free() and len(fitted().free()) == 1 + len(fitted(gates=False).free())
 
 
 def test_bits_of_numbers_that_are_all_zero_have_no_cliff() -> None:
-    fit = fitted(gates=False)
+    fit = fitted(optional=False)
     for _ in range(20):
         gradients = torch.autograd.grad(fit.seen().bits, fit.free())
         assert max(float(gradient.abs().max()) for gradient in gradients) < 1000
@@ -194,7 +205,7 @@ def test_a_bad_gradient_spoils_neither_numbers_nor_the_layer() -> None:
 
 def test_a_rank_beyond_the_channels_is_cut_to_them() -> None:
     layer, original, context = case("factorized")
-    plan = AdapterPlan(rank=64, steps=1, gates=False, sites=("g_s.0",))
+    plan = AdapterPlan(rank=64, steps=1, optional=False, sites=("g_s.0",))
     tuned = tune(layer, original, context, HIGH, plan, latents_of(layer, original, context), seeded())
     assert read_section(layer, tuned.weights).rank == 8
 
@@ -207,6 +218,6 @@ def test_no_step_begins_when_the_seconds_are_over(
     source = latents_of(layer, original, context)
     told: list[int] = []
     monkeypatch.setattr("adapters.tune.time", SimpleNamespace(monotonic=count().__next__))  # a second at each look
-    plan = AdapterPlan(steps=5, seconds=seconds, lr=0.1, gates=False)
+    plan = AdapterPlan(steps=5, seconds=seconds, lr=0.1, optional=False)
     tuned = tune(layer, original, context, HIGH, plan, source, seeded(), tell=lambda done, most: told.append(done))
     assert told == list(range(1, steps + 1)) and tuned.weights
