@@ -376,6 +376,13 @@ def test_findings_of_weights_that_were_replaced_since_say_so(name: str) -> None:
     assert bool(earlier(run)) == (OF_THE_FINDINGS[name] in told)
 
 
+@pytest.mark.parametrize("name", ["many_layers", "adaptation_kodak", "adaptation_layers"])
+def test_sections_of_weights_that_were_replaced_since_say_so(name: str) -> None:
+    (run,) = (run for run in published() if run.name == name)
+    told = TEXT[PAGE].partition(f"(`layered bench {name}`")[2][:200]
+    assert bool(earlier(run)) == ("with weights that have been replaced since" in told)
+
+
 @pytest.mark.parametrize("run", published(), ids=lambda run: run.name)
 def test_every_recipe_of_the_page_has_a_figure_there(run: Published) -> None:
     shown = re.findall(r"\]\((\w+)/figure\.svg\)", TEXT[PAGE])
