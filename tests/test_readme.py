@@ -155,7 +155,8 @@ def test_the_table_of_20_pairs_of_scales_is_what_was_measured_and_published() ->
     near, far = "x0.25 x0.45 x0.6", "x0.25 x0.3 x1"
     simulcast, single = "simulcast mean-scale", "single mean-scale"
     most, least = (measured("compass_table_el2", "layered", simulcast, 2, label) for label in (near, far))
-    assert f"({most} with EL1 1.8 and EL2 2.4 times as large as BL) and least where it is far ({least} with" in TEXT[PAGE]
+    told = f"({most} with EL1 1.8 and EL2 2.4 times as large as BL) and least where it is far ({least} with 1.2 and 4)"
+    assert told in TEXT[PAGE]
     behind = measured("compass_table_el2", "layered", single, 2, near)
     assert f"furthest behind a single layer, with {behind}." in TEXT[PAGE]
 
