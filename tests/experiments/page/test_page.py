@@ -15,14 +15,14 @@ import yaml
 from baselines.classical import PillowCodec
 from experiments.bdrate import Curve, bd_rate
 from experiments.page.__main__ import main
-from experiments.page.index import RESULTS, chosen, published
+from experiments.page.index import RESULTS, Published, chosen, published
 from experiments.page.items import FILE, read_items
 from experiments.page.recheck import sampled
 from experiments.page.take import take
 from experiments.recipe import Recipe, load_recipe
 from experiments.runs import load_results
 from experiments.tables import RULES
-from experiments.words import ladder_label
+from experiments.words import ladder_label, quality_text
 from layered.errors import CorruptStream, LayeredError, OptionError, RecipeError
 from layered.image import Image8, layer_sizes
 from tests.experiments.small_run import values, write_pictures
@@ -249,6 +249,18 @@ def test_every_run_of_the_page_loads_and_has_a_name_of_its_own(monkeypatch: pyte
     assert len({run.name for run in runs}) == len(runs)
     for run in runs:
         assert run.load().name == run.name
+
+
+@pytest.mark.parametrize("run", published(), ids=lambda run: run.name)
+def test_what_is_published_is_what_the_index_would_measure(run: Published) -> None:
+    recipe = run.load()
+    wanted = {(spec.name, quality_text(quality)) for spec in recipe.codecs for quality in spec.qualities}
+    with (RESULTS / run.name / "points.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["codec"], row["quality"]) for row in rows} == wanted
+    assert {row["scales"] for row in rows} == {ladder_label(scales) for scales in recipe.scales}
+    if recipe.data.limit is not None:
+        assert {row["images"] for row in rows} == {str(recipe.data.limit)}
 
 
 WITH_ITEMS = sorted(path.parent for path in RESULTS.glob("*/made.json"))
