@@ -29,7 +29,7 @@ _LIBRARIES = frozenset({"torch", "compressai", "pillow", "numpy"})
 
 
 def take(results: Results, folder: Path) -> Path:
-    """Write a finished run's tables into a folder of its name below `folder`, numbers with nine digits, and return it.
+    """Write a finished run's tables into a folder of its name below `folder`, numbers with seven digits, and return it.
 
     Beside them are a figure of them, every item's bytes and PSNR, and by what the run was made: command, commits,
     machine and libraries.  What was there of that name goes, once all of it is written.
@@ -119,9 +119,9 @@ def _made(results: Results) -> Made:
 
 
 def _short(cell: str) -> str:
-    """A number with more digits than nine as one with nine; anything else as it is."""
+    """A number with more digits than seven as one with seven; anything else as it is."""
     try:
-        short = f"{float(cell):.9g}"
+        short = f"{float(cell):.7g}"
         return cell if float(short) == float(cell) else short
     except ValueError:
         return cell
