@@ -41,8 +41,7 @@ def used_sites(layer: Layer, latents: Latents, context: Context, predicted: bool
     """The sites that take part when these latents are synthesised, in the order of the first call of each.
 
     Modules that are called and, in the place of the one that does so, those whose weights a called one reads for
-    itself, as LIFF does.  predicted: those that
-    a prediction from the layer below takes are among them.
+    itself, as LIFF does.  predicted: those that a prediction from the layer below takes are among them.
     """
     context = context.sealed(context.seal)
     if not predicted:

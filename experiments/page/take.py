@@ -29,7 +29,8 @@ _LIBRARIES = frozenset({"torch", "compressai", "pillow", "numpy"})
 
 
 def take(results: Results, folder: Path) -> Path:
-    """Write a finished run's tables into a folder of its name below `folder`, numbers with seven digits, and return it.
+    """Write a finished run's tables into a folder of its name below `folder`, numbers with nine digits and
+    seconds with four, and return it.
 
     Beside them are a figure of them, every item's bytes and PSNR, and by what the run was made: command, commits,
     machine and libraries.  What was there of that name goes, once all of it is written.
@@ -46,7 +47,8 @@ def take(results: Results, folder: Path) -> Path:
     made.mkdir(parents=True)
     for table in write_tables(Tables(results), made):
         header, *rows = csv.reader(io.StringIO(table.read_text(encoding="utf-8")))
-        write_csv(table, header, [[_short(cell) for cell in row] for row in rows])
+        digits = [4 if name.endswith("_seconds") else 9 for name in header]
+        write_csv(table, header, [[_short(*pair) for pair in zip(row, digits, strict=True)] for row in rows])
     draw(results.recipe, made)
     write_items(results.records, made / FILE)
     write_bytes_atomic(made / MADE, (json.dumps(asdict(_made(results)), indent=1) + "\n").encode())
@@ -118,10 +120,10 @@ def _made(results: Results) -> Made:
     )
 
 
-def _short(cell: str) -> str:
-    """A number with more digits than seven as one with seven; anything else as it is."""
+def _short(cell: str, digits: int) -> str:
+    """A number with more digits than these as one with so many; anything else as it is."""
     try:
-        short = f"{float(cell):.7g}"
+        short = f"{float(cell):.{digits}g}"
         return cell if float(short) == float(cell) else short
     except ValueError:
         return cell
