@@ -22,8 +22,9 @@ import numpy as np
 
 from layered.errors import OptionError
 from layered.files import read_bytes
+from layered.recipes import Strict
 
-__all__ = ["Loaded", "Options", "is_class_name", "kind", "loaded", "naming", "option_pairs"]
+__all__ = ["Loaded", "Options", "WithOptions", "is_class_name", "kind", "loaded", "naming", "option_pairs"]
 
 Options: TypeAlias = tuple[tuple[str, Any], ...]
 """Keyword arguments in order of their names; values are plain, or tuples of plain ones."""
@@ -80,6 +81,19 @@ def option_pairs(values: object) -> Options:
             if not (isinstance(part, bool | int | str | None) or (isinstance(part, float) and math.isfinite(part))):
                 raise ValueError(f"{name}: give a finite number, text, true, false, null, or a list of these")
     return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(pairs.items()))
+
+
+class WithOptions(Strict):
+    """Words of a recipe that hold options: equal where they are written alike.
+
+    To Python 1 is 1.0 and true; to a class they may be different options, and so to caches.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
 
 def loaded(words: str, options: Options = ()) -> Loaded:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, field_validator, model_validator
 
-from baselines.classes import Options, option_pairs
+from baselines.classes import Options, WithOptions, option_pairs
 from baselines.command import Command
 from baselines.protocol import Quality
 from baselines.registry import build
 from experiments.words import quality_text
 from layered.errors import LayeredError
-from layered.recipes import Strict, faults
+from layered.recipes import faults
 
 if TYPE_CHECKING:
     from adapters.adaptation import AdaptationSettings
@@ -33,7 +33,7 @@ class as_value_error:
             raise ValueError(str(error)) from None
 
 
-class Method(Strict):
+class Method(WithOptions):
     """A codec in the words of `baselines.registry.build`.
 
     codec, of: names, or `file.py:Class`; `of` may be commands too.  options: for that class.  adaptation: to each
@@ -76,13 +76,6 @@ class Method(Strict):
         with as_value_error():
             build(self.codec, self.of, self.weights, options=self.options, adaptation=self.adaptation)
         return self
-
-    def __eq__(self, other: object) -> bool:
-        """To Python 1 is 1.0 and true, to a class they may be different options."""
-        return isinstance(other, Method) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
 
     @property
     def picture(self) -> str:

@@ -25,11 +25,11 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, PlainSerializer, model_validator
 
-from baselines.classes import Options, is_class_name, kind, loaded, option_pairs
+from baselines.classes import Options, WithOptions, is_class_name, kind, loaded, option_pairs
 from baselines.fingerprint import source_digest
 from layered.errors import LayeredError, OptionError
 from layered.image import Image8
-from layered.recipes import Strict, hint
+from layered.recipes import hint
 
 __all__ = ["NOTES", "Score", "ScoreSpec", "build_score", "gradient", "score_all", "scores_fingerprint"]
 
@@ -45,7 +45,7 @@ _COLUMNS = ("codec", "quality", "images", "bpp", "bytes", "times its rate", "psn
 """Those of the tables in which scores stand, and of the others that tell of the same pictures, in lower case."""
 
 
-class ScoreSpec(Strict):
+class ScoreSpec(WithOptions):
     """A measure in the words of a recipe.
 
     name: of `NOTES`, or `file.py:Class`.  path, heads: files of weights, for lpips.  options: for a class.  label:
@@ -85,13 +85,6 @@ class ScoreSpec(Strict):
             if not getattr(self, key) and key in takes and key != "options":
                 raise ValueError(f"{self.name} needs {' and '.join(takes)}, files of weights that you have")
         return self
-
-    def __eq__(self, other: object) -> bool:
-        """To Python 1 is 1.0 and true, to a class they may be different options."""
-        return isinstance(other, ScoreSpec) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
 
 
 @dataclass(frozen=True)
