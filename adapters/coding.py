@@ -45,8 +45,11 @@ class Coding(ABC):
     """One way to code groups of float32 numbers.
 
     A group is first given a `Quantiser` by `fit`; `quantise` and `rate` serve optimisation, `group` and `values` turn
-    numbers into what is coded and back, `write` and `read` are exact inverses.
+    numbers into what is coded and back, `write` and `read` are exact inverses.  lasts: for how many steps of
+    optimisation a quantiser serves.
     """
+
+    lasts = 1  # a grid between the outer numbers clips them as soon as they move
 
     @abstractmethod
     def fit(self, values: Tensor, step: float | None = None, scale: float | None = None) -> Quantiser:
@@ -86,6 +89,8 @@ class Lattice(Coding):
 
     prior: a name of `adapters.priors`.  step, scale: by default, of its paper.
     """
+
+    lasts = 20  # only the scale of the prior changes, and to find it takes longer than a step
 
     def __init__(self, prior: str, step: float, scale: float) -> None:
         self.prior, self.step, self.scale = prior, step, scale

@@ -17,7 +17,7 @@ from adapters.sites import sites
 from layered.layer import Layer
 from layered.recipes import Strict
 
-__all__ = ["AdapterPlan", "Fit"]
+__all__ = ["AdapterPlan", "Fit", "Seen"]
 
 _LEAST_SCALE = 1 / 8  # in steps, while numbers are found
 

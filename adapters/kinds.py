@@ -15,7 +15,7 @@ import torch
 from compressai.entropy_models import EntropyBottleneck
 from torch import Tensor, nn
 
-from adapters.sites import own_parameters, sites
+from adapters.sites import encoding_parameters, own_parameters, sites
 from layered.base.site import Site
 from layered.errors import OptionError
 
@@ -141,9 +141,9 @@ class Channel(Kind):
 
 
 class Full(Kind):
-    """Differences of all parameters of a module, as of van Rozendaal et al. (ICLR 2021).
+    """Differences of all parameters of a module that a decoder reads, as of van Rozendaal et al. (ICLR 2021).
 
-    A bottleneck's quantiles are not among them: they follow from the others, see `adapters.tables`.
+    A bottleneck's quantiles are not among them: the outer ones follow from the others, see `adapters.tables`.
     """
 
     def suits(self, module: nn.Module) -> bool:
@@ -192,7 +192,7 @@ def _matrix(module: nn.Module) -> tuple[int, int]:
 
 
 def _free(module: nn.Module) -> dict[str, nn.Parameter]:
-    bound = {"quantiles"} if isinstance(module, EntropyBottleneck) else set()
+    bound = {"quantiles"} if isinstance(module, EntropyBottleneck) else encoding_parameters(module).keys()
     return {name: tensor for name, tensor in own_parameters(module).items() if name not in bound}
 
 

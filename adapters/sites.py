@@ -7,10 +7,11 @@ from contextlib import ExitStack
 import torch
 from torch import nn
 
+from layered.base.gain import RateGains
 from layered.base.site import Site
 from layered.layer import Context, Latents, Layer
 
-__all__ = ["own_parameters", "sites", "used_sites"]
+__all__ = ["encoding_parameters", "own_parameters", "sites", "used_sites"]
 
 _LISTS = (nn.ParameterList, nn.ParameterDict)
 
@@ -22,6 +23,12 @@ def own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
         if isinstance(child, _LISTS):
             found.update({f"{name}.{key}": value for key, value in child.named_parameters()})
     return found
+
+
+def encoding_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Those of a module that only an encoder reads, though a decoder runs the module as well."""
+    only = {"log_gain"} if isinstance(module, RateGains) else set()
+    return {name: tensor for name, tensor in own_parameters(module).items() if name in only}
 
 
 def sites(layer: nn.Module) -> dict[str, nn.Module]:

@@ -12,7 +12,7 @@ from adapters.applied import AdaptedLayer
 from adapters.places import encoder_sites
 from adapters.refine import leaves
 from adapters.schedule import Schedule
-from adapters.sites import own_parameters, sites, used_sites
+from adapters.sites import encoding_parameters, own_parameters, sites, used_sites
 from layered.layer import Coded, Context, Latents, Layer
 from layered.rounding import Hard, Mixed, StraightThrough
 
@@ -78,18 +78,22 @@ class Free:
 class Encoder:
     """Latents of an encoder that is optimised, under noise for the rate and rounding for the distortion.
 
-    It begins as the layer's own: all sites that the encoder alone runs are changed.
+    It begins as the layer's own: all that the encoder alone reads is changed.
     """
 
     def __init__(
         self, layer: Layer, original: Tensor, context: Context, lr: float, generator: torch.Generator
     ) -> None:
-        places = sites(layer)
-        self.lr, self.changing = lr, encoder_sites(layer, original, context)
+        alone = encoder_sites(layer, original, context)
+        found = {
+            name: own_parameters(module) if name in alone else encoding_parameters(module)
+            for name, module in sites(layer).items()
+        }
+        self.lr, self.changing = lr, tuple(name for name, parameters in found.items() if parameters)
         self._own = {
             f"{name}.{key}": value.detach().clone().requires_grad_(True)
-            for name in self.changing
-            for key, value in own_parameters(places[name]).items()
+            for name, parameters in found.items()
+            for key, value in parameters.items()
         }
         self.free = list(self._own.values())
         self._layer, self._original, self._context, self._generator = layer, original, context, generator

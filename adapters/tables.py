@@ -16,7 +16,7 @@ from layered.errors import CorruptStream, OptionError
 __all__ = ["with_tables"]
 
 SPREAD = 2**12
-"""Integers between a bottleneck's outer quantiles; beyond, its tables would take the coder's counts and our memory."""
+"""Integers that a bottleneck's table holds; beyond, it would take the coder's counts and our memory."""
 FAR, HALVINGS, GRID = 1e5, 64, 256.0
 
 
@@ -24,9 +24,10 @@ FAR, HALVINGS, GRID = 1e5, 64, 256.0
 def with_tables(module: nn.Module, changed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`changed` parameters of a module, by name, and what of its other tensors follows from them.
 
-    A bottleneck's quantiles are solved and its tables built from its changed density; so are the tables of other
-    entropy models; other modules have none.  All is computed in floating point, in float64 and on the CPU, with
-    quantiles on a grid, so that two machines all but never disagree; if they do, the checksum of symbols tells.
+    A bottleneck's outer quantiles are solved and its tables built from its changed density; its median, which is the
+    offset of rounding that latents were found with, stays.  The tables of other entropy models are built as well; other
+    modules have none.  All is computed in floating point, in float64 and on the CPU, with quantiles on a grid, so that
+    two machines all but never disagree; if they do, the checksum of symbols tells.
     Raises CorruptStream where the parameters allow no tables.
     """
     if not isinstance(module, (EntropyBottleneck, SymbolModel)):
@@ -52,7 +53,7 @@ def with_tables(module: nn.Module, changed: Mapping[str, Tensor]) -> dict[str, T
 
 
 def _quantiles(model: EntropyBottleneck) -> Tensor:
-    """Where the cumulative logits are those of the outer tails and of one half, [C, 1, 3], by bisection."""
+    """Where the cumulative logits are those of the tails, by bisection, and the median as it is, [C, 1, 3]."""
     low = torch.full_like(model.quantiles, -FAR)
     high = torch.full_like(model.quantiles, FAR)
     for _ in range(HALVINGS):
@@ -60,6 +61,7 @@ def _quantiles(model: EntropyBottleneck) -> Tensor:
         short = model._logits_cumulative(middle, stop_gradient=True) < model.target
         low, high = torch.where(short, middle, low), torch.where(short, high, middle)
     found = torch.round(high * GRID) / GRID
-    if not bool((found[..., 2] - found[..., 0] <= SPREAD).all()):
+    found[..., 1] = model.quantiles[..., 1]
+    if not bool((found.amax(-1) - found.amin(-1) <= SPREAD).all()):
         raise CorruptStream(f"adapter: an entropy model whose values spread over more than {SPREAD}")
     return found

@@ -27,7 +27,6 @@ __all__ = ["Tuned", "tune"]
 
 _COARSER = (0.5, 2.0)
 """Factors of the steps that are tried at the end, where the plan leaves the step open."""
-_REFIT = 20
 _MOST_DROPPED = 32
 """Sites that are tried without, one after another, at the end: of more those that take most bytes."""
 
@@ -74,7 +73,7 @@ def tune(
                     picture = AdaptedLayer(layer, {**quick, **seen.tensors}).synthesise(coded.latents, context)
                 loss = cost.of(coded.bits + seen.bits, picture, original, layer.fidelity(coded.latents, context)).sum()
                 descend(optimiser, loss, plan.share(step))
-            if step % _REFIT == 0:
+            if step % fit.coding.lasts == 0:
                 fit.refit()
             if tell is not None:
                 tell(step + 1, plan.steps)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from adapters.kinds import KINDS, changes, kind_of
 from adapters.sites import own_parameters
+from layered.base.gain import RateGains
 from layered.base.site import Site
 from layered.base.transforms import SteadyDeconvolution
 from layered.errors import OptionError
@@ -99,6 +100,12 @@ def test_a_bottlenecks_quantiles_are_not_among_its_free_parameters() -> None:
     module = EntropyBottleneck(3)
     changed = KINDS["full"].changed(module, [torch.zeros(shape) for shape in KINDS["full"].shapes(module, 0)])
     assert changed.keys() == own_parameters(module).keys() - {"quantiles"}
+
+
+def test_gains_before_the_quantiser_are_not_among_what_a_decoder_is_sent() -> None:
+    module = RateGains((1.0, 2.0), 3)
+    changed = KINDS["full"].changed(module, [torch.zeros(shape) for shape in KINDS["full"].shapes(module, 0)])
+    assert changed.keys() == {"log_inverse"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

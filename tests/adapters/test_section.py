@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from compressai.entropy_models import EntropyBottleneck
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -27,10 +28,12 @@ from adapters.section import (
     write_section,
 )  # fmt: skip
 from adapters.sites import sites
+from adapters.tables import with_tables
 from layered import stream
 from layered.base.site import Site
 from layered.codec import LayeredCodec
 from layered.entropy.models import MODELS
+from layered.entropy.prior import read_bottleneck, write_bottleneck
 from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError
 from layered.fields import write_fields
 from layered.layer import Context
@@ -103,11 +106,43 @@ def test_a_bottlenecks_tables_follow_its_changed_density() -> None:
     latents = model.code(LAYER.analyse(torch.rand(1, 3, 64, 64), context), context, Hard()).latents
     back = model.read(model.write(latents, context), context)
     assert all(torch.equal(a, b) for a, b in zip(back.parts, latents.parts, strict=True))
-    with torch.no_grad():  # the quantiles are where the density says, to the grid they are on
-        bottleneck = LAYER.get_submodule(name)
-        held = {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items()}
-        logits = torch.func.functional_call(_Logits(bottleneck), {f"model.{k}": v for k, v in held.items()}, ())
-        assert float((torch.sigmoid(logits[..., 1]) - 0.5).abs().max()) < 0.01
+    bottleneck = LAYER.get_submodule(name)
+    held = {f"model.{key.removeprefix(f'{name}.')}": tensor for key, tensor in tensors.items()}
+    assert torch.equal(held["model.quantiles"][..., 1], bottleneck.get_parameter("quantiles")[..., 1])
+
+    def logits(moved: float) -> Tensor:
+        every = {**held, "model.quantiles": held["model.quantiles"] + moved}
+        found: Tensor = torch.func.functional_call(_Logits(bottleneck), every, ())
+        return found[..., [0, 2]]
+
+    target = bottleneck.get_buffer("target")[[0, 2]]
+    with torch.no_grad():  # the outer quantiles are where the density says, to the grid they are on
+        assert bool((logits(-1 / 128) < target).all()) and bool((logits(1 / 128) > target).all())
+
+
+@pytest.mark.parametrize("offset", [-700.0, 700.0])
+def test_a_density_far_from_its_offset_of_rounding_is_coded_all_the_same(offset: float) -> None:
+    model = EntropyBottleneck(2)
+    model.quantiles.data[..., 1] = offset
+    tables = with_tables(model, {name: value for name, value in model.named_parameters() if name != "quantiles"})
+    with torch.no_grad():
+        for name, tensor in tables.items():
+            owner, _, last = name.rpartition(".")
+            held = model.get_submodule(owner)
+            held.register_parameter(last, nn.Parameter(tensor)) if name in dict(model.named_parameters()) else (
+                held.register_buffer(last, tensor)
+            )
+    z_hat = offset - torch.sign(torch.tensor(offset)) * torch.tensor([[700.0, 690.0], [0.0, 350.0]])[None, :, None]
+    back, _ = read_bottleneck(model, write_bottleneck(model, z_hat).string, 1, 2)
+    assert torch.equal(back, z_hat)
+
+
+@pytest.mark.parametrize("offset", [-5000.0, 5000.0])
+def test_a_density_too_far_from_its_offset_of_rounding_is_refused(offset: float) -> None:
+    model = EntropyBottleneck(2)
+    model.quantiles.data[..., 1] = offset
+    with pytest.raises(CorruptStream, match="spread over more than"):
+        with_tables(model, {name: value for name, value in model.named_parameters() if name != "quantiles"})
 
 
 class _Logits(nn.Module):

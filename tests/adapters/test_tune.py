@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adapters.applied import AdaptedLayer
 from adapters.cost import Cost
-from adapters.fit import AdapterPlan, Fit
+from adapters.fit import AdapterPlan, Fit, Seen
 from adapters.places import places
 from adapters.refine import hard_cost
 from adapters.schedule import Schedule
@@ -188,6 +188,33 @@ def test_an_encoder_that_is_optimised_sees_the_prediction_as_it_is_adapted(name:
         ours = source.latents(tensors)
     assert all(torch.equal(a, b) for a, b in zip(ours.parts, adapted.parts, strict=True))
     assert not torch.equal(ours.parts[0], wanted.parts[0])
+
+
+def test_an_encoder_that_is_optimised_has_the_gains_before_the_quantiser() -> None:
+    layer, original, context = case("mean-scale")
+    source = Encoder(layer, original, context, 1e-3, seeded())
+    assert "gains" in source.changing
+    gains = next(each for each in source.free if each.shape == layer.get_parameter("gains.log_gain").shape)
+    (gradient,) = torch.autograd.grad(source.coded({}, 0).bits.sum(), gains)
+    assert bool(gradient.any())
+    assert "gains.log_gain" not in Fit(layer, AdapterPlan(kind="full"), ["gains"], seeded()).seen().tensors
+
+
+@pytest.mark.parametrize(("coding", "kind"), [("linear8", "channel"), ("float64-lzma", "bias"), ("logistic", "bias")])
+def test_no_step_sees_numbers_clipped(coding: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, original, context = case("mean-scale")
+    plan = AdapterPlan(kind=kind, coding=coding, sites=("@synthesis",), steps=8, lr=0.1, rate=False, optional=False)
+    seen, errors = Fit.seen, []
+
+    def watched(fit: Fit) -> Seen:
+        for values in fit.values.values():
+            (quantiser,) = fit.quantisers
+            errors.append(float((fit.coding.quantise(values[0], quantiser) - values[0]).abs().max()) - quantiser.step)
+        return seen(fit)
+
+    monkeypatch.setattr(Fit, "seen", watched)
+    tune(layer, original, context, HIGH, plan, latents_of(layer, original, context), seeded())
+    assert len(errors) == 8 * 4 and max(errors) <= 0
 
 
 def test_a_bad_gradient_spoils_neither_numbers_nor_the_layer() -> None:
