@@ -1,22 +1,27 @@
-"""`layered info`: what a stream holds, without loading a model unless asked what its payloads are made of."""
+"""`layered info`: what a stream holds, without loading a model unless asked what only a codec can tell."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from layered.commands.batch import PIPE, naming, read_input
+from layered.commands.options import picture_of
 from layered.errors import OptionError
 
 if TYPE_CHECKING:
-    from layered.parts import Part
+    from layered.codec import LayeredCodec
+    from layered.image import Image8
     from layered.stream import Stream
 
 __all__ = ["describe", "info"]
 
 COLUMNS = ("layer", "width", "height", "quality", "bytes", "accumulated", "bpp")
+SCORES = ("psnr", "ms_ssim")
 
 
 def info(
@@ -28,41 +33,70 @@ def info(
     parts: Annotated[
         bool, typer.Option("--parts", help="What the bytes of each layer are spent on; loads the weights.")
     ] = False,
+    original: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGE", help="The picture that was coded: PSNR and MS-SSIM of each layer; decodes them."),
+    ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="With --parts: the weights that wrote the stream, if they are not bundled.")
+        str | None,
+        typer.Option(help="With --parts or --original: the weights that wrote the stream, if they are not bundled."),
     ] = None,
 ) -> None:
     """Say what a stream holds: sizes, qualities, bytes of each layer, and the weights it needs.
 
     Accumulated bytes are those up to a layer's end, which must be there to decode it, header and lower layers included;
-    bpp are their bits per pixel of that layer.
+    bpp are their bits per pixel of that layer.  PSNR (dB) and MS-SSIM are on RGB in 8 bits, against the original at the
+    layer's size.
     """
     from layered.stream import parse
     from layered.weights import name_of
 
-    if weights is not None and not parts:
-        raise OptionError("--weights goes with --parts")
+    if weights is not None and not parts and original is None:
+        raise OptionError("--weights goes with --parts or --original")
+    reference = None if original is None else picture_of(original)
     data = read_input(source)
     name = "standard input" if source == PIPE else source
     with naming(name):
         stream = parse(data, strict=not lenient)
-        spent = _parts(stream, weights) if parts else ()
-    facts = {
-        "file": name,
-        "file_bytes": len(data),
-        "weights": name_of(stream.header.digest),
-        **describe(stream),
-    }
-    for layer, held in zip(facts["layers"], spent, strict=False):
-        layer["parts"] = {part.name: part.bytes for part in held}
+        facts = {
+            "file": name,
+            "file_bytes": len(data),
+            "weights": name_of(stream.header.digest),
+            **describe(stream),
+        }
+        if parts or reference is not None:
+            from layered.commands.model import named_codec, writer_of
+
+            codec = named_codec(weights, "cpu") if weights else writer_of(stream.header.digest, "cpu")
+            if parts:
+                _add_parts(facts["layers"], stream, codec)
+            if reference is not None:
+                _add_scores(facts["layers"], stream, codec.decode(data, strict=not lenient), reference)
     typer.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
 
 
-def _parts(stream: Stream, weights: str | None) -> tuple[tuple[Part, ...], ...]:
-    from layered.commands.model import named_codec, writer_of
+def _add_parts(layers: list[dict[str, Any]], stream: Stream, codec: LayeredCodec) -> None:
     from layered.parts import parts_of
 
-    return parts_of(stream, named_codec(weights, "cpu") if weights else writer_of(stream.header.digest, "cpu"))
+    for layer, held in zip(layers, parts_of(stream, codec), strict=True):
+        layer["parts"] = {part.name: part.bytes for part in held}
+
+
+def _add_scores(
+    layers: list[dict[str, Any]], stream: Stream, pictures: Sequence[Image8], reference: Image8
+) -> None:
+    """PSNR, None of equal pictures, and MS-SSIM, None of pictures too small for it.  Raises OptionError."""
+    from experiments.metrics import ms_ssim, psnr
+    from layered.image import resize8
+
+    height, width = reference.shape[:2]
+    if (width, height) != (stream.header.width, stream.header.height):
+        coded = f"{stream.header.width}x{stream.header.height}"
+        raise OptionError(f"--original is a picture of {width}x{height}, and one of {coded} was coded")
+    for layer, picture in zip(layers, pictures, strict=True):
+        there = resize8(reference, layer["width"], layer["height"])
+        score = psnr(picture, there)
+        layer.update(psnr=score if math.isfinite(score) else None, ms_ssim=ms_ssim(picture, there))
 
 
 def describe(stream: Stream) -> dict[str, Any]:
@@ -110,7 +144,8 @@ def _text(facts: dict[str, Any]) -> str:
     ]
     if facts["dropped"]:
         lines.append(f"damaged tail: {facts['dropped']}")
-    rows = [COLUMNS] + [tuple(_cell(layer[column]) for column in COLUMNS) for layer in facts["layers"]]
+    columns = (*COLUMNS, *(score for score in SCORES if score in facts["layers"][0]))
+    rows = [columns] + [tuple(_cell(layer[column]) for column in columns) for layer in facts["layers"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     for layer in facts["layers"]:
@@ -120,5 +155,7 @@ def _text(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cell(value: float) -> str:
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
     return str(value) if isinstance(value, int) else f"{value:.3f}"

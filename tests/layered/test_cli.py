@@ -244,7 +244,25 @@ def test_info_tells_what_bytes_are_spent_on_where_the_weights_are_known(
     assert run(["info", "a.lyr", "--parts"]) == 2
     assert "not bundled here; give a checkpoint as --weights" in error_line()
     assert run(["info", "a.lyr", "--weights", weights]) == 2
-    assert "--weights goes with --parts" in error_line()
+    assert "--weights goes with --parts or --original" in error_line()
+
+
+def test_info_measures_every_layer_against_the_original(
+    place: Path, weights: str, tiny_codec: LayeredCodec, capsys: pytest.CaptureFixture[str], error_line: Errors
+) -> None:
+    command = ["info", "a.lyr", "--original", "a.png", "--weights", weights]
+    assert run([*command, "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    for layer, picture in zip(layers, tiny_codec.decode(Path("a.lyr").read_bytes()), strict=True):
+        error = picture.astype(float) - resize8(load_image("a.png"), layer["width"], layer["height"])
+        assert layer["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean(error**2)))
+        assert layer["ms_ssim"] is None  # too small for it
+    assert run(command) == 0
+    rows = [line.split()[-2:] for line in capsys.readouterr().out.splitlines()[-4:]]
+    assert rows == [["psnr", "ms_ssim"], *([f"{layer['psnr']:.3f}", "-"] for layer in layers)]
+    save_image(smooth_picture(HEIGHT, WIDTH + 1), "b.png")
+    assert run(["info", "a.lyr", "--original", "b.png", "--weights", weights]) == 2
+    assert f"--original is a picture of {WIDTH + 1}x{HEIGHT}, and one of {WIDTH}x{HEIGHT} was coded" in error_line()
 
 
 # train, bench, report
