@@ -13,6 +13,7 @@ import pytest
 from experiments.bdrate import Curve, bd_rate
 from experiments.known import KNOWN
 from experiments.page.index import Published, published
+from experiments.page.kept import read_table
 from experiments.page.models import earlier
 from experiments.published import published_curves, published_rates
 from experiments.recipe import load_recipe
@@ -23,8 +24,7 @@ from tests.page_tables import EXPERIMENTS, PAGE, README, RESULTS, TEXT, each_pag
 
 
 def points_of(run: str) -> list[dict[str, str]]:
-    with (RESULTS / run / "points.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_table(RESULTS / run / "points.csv")
 
 
 def named(words: str) -> str:

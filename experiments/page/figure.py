@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from baselines.learned import LEARNED
 from experiments.method import CodecSpec
 from experiments.page.chart import Line, Panel, chart
+from experiments.page.kept import read_table
 from experiments.plots import colours, dash
 from experiments.recipe import Recipe
 from experiments.words import layer_label, printable, quantity
@@ -38,22 +38,14 @@ def figure(recipe: Recipe, folder: Path) -> str:
     numbers are named in the title.  Raises RecipeError for tables that are not there, or are none of a run.
     """
     try:
-        points = _rows(folder / "points.csv")
+        points = read_table(folder / "points.csv")
         if not (ladders := tuple(dict.fromkeys(row["scales"] for row in points))):
             raise ValueError("no point")
         if len(ladders) == 1:
             return _curves(recipe, points)
-        return _rates(recipe, ladders, _rows(folder / "bd_rate.csv"))
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        return _rates(recipe, ladders, read_table(folder / "bd_rate.csv"))
+    except (ValueError, KeyError, TypeError) as error:
         raise RecipeError(f"{folder}: not the tables of a run ({error})") from None
-
-
-def _rows(path: Path) -> list[Row]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}") from None
 
 
 def _number(text: str) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.page.kept import compressed
 from experiments.plan import Entry
 from experiments.record import Record
 from experiments.words import ladder_label, quality_text
@@ -54,7 +55,7 @@ def write_items(records: Iterable[Record], path: Path) -> None:
         key = ItemKey.of(record)
         for number, (size, psnr) in enumerate(layers_of(record)):
             writer.writerow([key.codec, key.quality, key.image, key.scales, number, size, psnr])
-    write_bytes_atomic(path, lzma.compress(text.getvalue().encode(), preset=9 | lzma.PRESET_EXTREME))
+    write_bytes_atomic(path, compressed(text.getvalue().encode()))
 
 
 def read_items(path: Path) -> dict[ItemKey, Layers]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from statistics import mean
 
 from experiments.bdrate import Curve, CurveError, bd_psnr, bd_rate
 from experiments.page.items import FILE, read_items
+from experiments.page.kept import read_table
 from experiments.tables import RULES
 from layered.errors import RecipeError
 
@@ -48,7 +48,7 @@ class Measured:
 
     def points(self) -> dict[tuple[str, str, int], dict[str, str]]:
         """The averages by codec, quality and layer.  Raises RecipeError for a run of several sets of scales."""
-        rows = self._rows("points.csv")
+        rows = read_table(self.folder / "points.csv")
         if len({row["scales"] for row in rows}) > 1:
             raise RecipeError(f"{self.folder.name}: its points are of several sets of scales")
         return {(row["codec"], row["quality"], int(row["layer"])): row for row in rows}
@@ -80,22 +80,14 @@ class Measured:
 
     def nearest(self) -> list[dict[str, str]]:
         """The table at one rate, for a run that has it."""
-        return self._rows("nearest.csv")
+        return read_table(self.folder / "nearest.csv")
 
     @cached_property
     def _rates(self) -> list[dict[str, str]]:
-        return self._rows("bd_rate.csv")
+        return read_table(self.folder / "bd_rate.csv")
 
     def _points_of(self, codec: str, layer: int) -> list[dict[str, str]]:
         chosen = [row for (name, _, of), row in self.points().items() if (name, of) == (codec, layer)]
         if not chosen:
             raise RecipeError(f"{self.folder.name}: no points of {codec!r}, layer {layer}")
         return chosen
-
-    def _rows(self, table: str) -> list[dict[str, str]]:
-        path = self.folder / table
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                return list(csv.DictReader(file))
-        except (OSError, ValueError, csv.Error) as error:
-            raise RecipeError(f"{path}: {error}") from None

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.export import write_csv
 from experiments.page.figure import draw
 from experiments.page.index import INDEX, Published, published
 from experiments.page.items import FILE, write_items
+from experiments.page.kept import write_table
 from experiments.page.models import MADE, models, weights_of
 from experiments.provenance import without_places
 from experiments.recipe import Recipe
@@ -48,7 +48,7 @@ def take(results: Results, folder: Path) -> Path:
     for table in write_tables(Tables(results), made):
         header, *rows = csv.reader(io.StringIO(table.read_text(encoding="utf-8")))
         digits = [4 if name.endswith("_seconds") else 9 for name in header]
-        write_csv(table, header, [[_short(*pair) for pair in zip(row, digits, strict=True)] for row in rows])
+        write_table(table, header, [[_short(*pair) for pair in zip(row, digits, strict=True)] for row in rows])
     draw(results.recipe, made)
     write_items(results.records, made / FILE)
     write_bytes_atomic(made / MADE, (json.dumps(asdict(_made(results)), indent=1) + "\n").encode())

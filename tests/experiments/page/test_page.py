@@ -17,6 +17,7 @@ from experiments.bdrate import Curve, bd_rate
 from experiments.page.__main__ import main
 from experiments.page.index import RESULTS, Published, chosen, published
 from experiments.page.items import FILE, read_items
+from experiments.page.kept import read_table
 from experiments.page.recheck import sampled
 from experiments.page.take import take
 from experiments.recipe import Recipe, load_recipe
@@ -256,8 +257,7 @@ def test_every_run_of_the_page_loads_and_has_a_name_of_its_own(monkeypatch: pyte
 def test_what_is_published_is_what_the_index_would_measure(run: Published) -> None:
     recipe = run.load()
     wanted = {(spec.name, quality_text(quality)) for spec in recipe.codecs for quality in spec.qualities}
-    with (RESULTS / run.name / "points.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(RESULTS / run.name / "points.csv")
     assert {(row["codec"], row["quality"]) for row in rows} == wanted
     assert {row["scales"] for row in rows} == {ladder_label(scales) for scales in recipe.scales}
     if recipe.data.limit is not None:
@@ -270,35 +270,32 @@ WITH_ITEMS = sorted(path.parent for path in RESULTS.glob("*/made.json"))
 @pytest.mark.parametrize("folder", WITH_ITEMS, ids=lambda folder: folder.name)
 def test_the_items_of_the_page_average_to_its_points(folder: Path) -> None:
     items = read_items(folder / FILE)
-    with (folder / "points.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            found = [
-                float(layers[int(row["layer"])][1]) for key, layers in items.items()
-                if (key.codec, key.quality, key.scales) == (row["codec"], row["quality"], row["scales"])
-            ]  # fmt: skip
-            assert len(found) == int(row["images"])
-            assert sum(found) / len(found) == pytest.approx(float(row["psnr"]), abs=1e-3)
+    for row in read_table(folder / "points.csv"):
+        found = [
+            float(layers[int(row["layer"])][1]) for key, layers in items.items()
+            if (key.codec, key.quality, key.scales) == (row["codec"], row["quality"], row["scales"])
+        ]  # fmt: skip
+        assert len(found) == int(row["images"])
+        assert sum(found) / len(found) == pytest.approx(float(row["psnr"]), abs=1e-3)
 
 
-WITH_RATES = sorted(path.parent for path in RESULTS.glob("*/bd_rate.csv"))
+WITH_RATES = sorted(path.parent for path in RESULTS.glob("*/bd_rate.csv*"))
 
 
 @pytest.mark.parametrize("folder", WITH_RATES, ids=lambda folder: folder.name)
 def test_the_rates_of_the_page_are_those_of_its_points(folder: Path) -> None:
     points: dict[tuple[str, ...], list[tuple[float, float]]] = {}
-    with (folder / "points.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            points.setdefault((row["scales"], row["layer"], row["codec"]), []).append(
-                (float(row["bpp"]), float(row["psnr"]))
-            )
+    for row in read_table(folder / "points.csv"):
+        points.setdefault((row["scales"], row["layer"], row["codec"]), []).append(
+            (float(row["bpp"]), float(row["psnr"]))
+        )
     curves = {key: Curve(*map(tuple, zip(*pairs, strict=True))) for key, pairs in points.items()}
     compared = 0
-    with (folder / "bd_rate.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row["rule"] == RULES[0] and row["bd_rate_percent"] and not row["notes"]:
-                anchor, test = (curves[row["scales"], row["layer"], row[of]] for of in ("anchor", "codec"))
-                assert bd_rate(anchor, test) == pytest.approx(float(row["bd_rate_percent"]), abs=1e-5, rel=1e-6)
-                compared += 1
+    for row in read_table(folder / "bd_rate.csv"):
+        if row["rule"] == RULES[0] and row["bd_rate_percent"] and not row["notes"]:
+            anchor, test = (curves[row["scales"], row["layer"], row[of]] for of in ("anchor", "codec"))
+            assert bd_rate(anchor, test) == pytest.approx(float(row["bd_rate_percent"]), abs=1e-5, rel=1e-6)
+            compared += 1
     assert compared or folder.name.startswith("low_rate")
 
 
@@ -322,15 +319,14 @@ OF_WHOLE_KODAK = [path for path in WITH_ITEMS if of_whole_kodak(path)]
 @pytest.mark.parametrize("folder", OF_WHOLE_KODAK, ids=lambda folder: folder.name)
 def test_the_rates_of_points_are_the_bytes_of_items(folder: Path) -> None:
     items, ladders = read_items(folder / FILE), {ladder_label(scales): scales for scales in recipe_of(folder).scales}
-    with (folder / "points.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            layer = int(row["layer"])
-            width, height = layer_sizes(768, 512, ladders[row["scales"]])[layer]
-            sizes = [
-                layers[layer][0] for key, layers in items.items()
-                if (key.codec, key.quality, key.scales) == (row["codec"], row["quality"], row["scales"])
-            ]  # fmt: skip
-            assert 8 * sum(sizes) / len(sizes) / (width * height) == pytest.approx(float(row["bpp"]), rel=1e-6)
+    for row in read_table(folder / "points.csv"):
+        layer = int(row["layer"])
+        width, height = layer_sizes(768, 512, ladders[row["scales"]])[layer]
+        sizes = [
+            layers[layer][0] for key, layers in items.items()
+            if (key.codec, key.quality, key.scales) == (row["codec"], row["quality"], row["scales"])
+        ]  # fmt: skip
+        assert 8 * sum(sizes) / len(sizes) / (width * height) == pytest.approx(float(row["bpp"]), rel=1e-6)
 
 
 def test_an_index_with_a_setting_that_sets_nothing_is_refused(tmp_path: Path) -> None:
