@@ -103,7 +103,8 @@ def read(source: str | Path, package: str) -> dict[str, Any]:
 def check(model: type[Model], values: dict[str, Any], overrides: Sequence[str] = (), source: str = "recipe") -> Model:
     """The recipe in plain values, which stay as they are, after overrides such as `data.limit=4`.
 
-    Entries of a list are addressed by their `name` or by their number from 0.  Raises RecipeError.
+    Entries of a list are addressed by their `name` or by their number from 0; mappings that are left out are made.
+    Raises RecipeError.
     """
     values = deepcopy(values)
     for override in overrides:
@@ -151,13 +152,11 @@ def _set(values: dict[str, Any], override: str) -> None:
             if last:
                 node[index] = value
             node = node[index]
-        elif isinstance(node, dict) and (last or key in node):
-            if last:
-                node[key] = value
+        elif isinstance(node, dict):  # a mapping that the recipe leaves out begins empty
+            node[key] = value if last else node.get(key, {})
             node = node[key]
         else:
-            has = f"; keys there are {', '.join(map(str, node))}" if isinstance(node, dict) else ""
-            raise RecipeError(f"--set {override}: there is no {'.'.join(keys[: depth + 1])!r}{has}")
+            raise RecipeError(f"--set {override}: there is no {'.'.join(keys[: depth + 1])!r}")
 
 
 def _position(entries: list[Any], key: str, override: str) -> int:

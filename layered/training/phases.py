@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from layered.base.gain import lambda_at
 from layered.base.initialise import initialise
-from layered.codec import LayeredCodec
+from layered.codec import LayeredCodec, as_decoded
 from layered.enhancement.resample import Bicubic
 from layered.enhancement.residual import ResidualEnhancement
 from layered.errors import OptionError, RecipeError
 from layered.guide import Guide
 from layered.layer import Layer
-from layered.rounding import Mixed
+from layered.rounding import Hard, Mixed
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
 from layered.weights.precision import bits_of, keeps_all, rounded
@@ -124,7 +124,7 @@ def learning_rate(phase: Phase, step: int) -> float:
 
 
 class Objective(nn.Module):
-    """The loss of one phase: sum over trained layers of bpp + lambda * 255^2 * MSE, or the predictor's L1."""
+    """The loss of one phase: sum over trained layers of bpp + lambda * 255^2 * MSE, or the predictor's L1 or MSE."""
 
     def __init__(self, codec: LayeredCodec, phase: Phase) -> None:
         super().__init__()
@@ -166,7 +166,10 @@ class Objective(nn.Module):
         """What to log of `loss` and the other means over the global batch: PSNR in dB, L1 in 8-bit levels."""
         log = {"loss": means["loss"]}
         if self.phase.kind == "predictor":
-            return log | {"scale": draw.crops.shape[-1] / draw.sides[0], "l1": 255 * means["loss"]}
+            log["scale"] = draw.crops.shape[-1] / draw.sides[0]
+            if not self.phase.decoded:
+                return log | {"l1": 255 * means["loss"]}
+            return log | {"quality": draw.quality, "psnr1": -10 * math.log10(max(means["loss"], 1e-10))}
         log["quality"] = draw.quality
         for k in range(len(draw.sides)):
             log[f"bpp{k}"] = means[f"bpp{k}"]
@@ -187,7 +190,12 @@ class Objective(nn.Module):
         lower = downscale(draw.crops, draw.sides[0], draw.sides[0])
         side = draw.crops.shape[-1]
         (predictor,) = self._parts
-        return F.l1_loss(predictor(lower, side, side).float(), draw.crops), {}
+        if not self.phase.decoded:
+            return F.l1_loss(predictor(lower, side, side).float(), draw.crops), {}
+        with torch.no_grad():
+            (base,) = self.codec([lower], [draw.quality], Hard(exact=False), draw.guide)
+            lower = as_decoded(base.reconstruction)
+        return F.mse_loss(predictor(lower, side, side).float(), draw.crops), {}
 
 
 def trained_parts(codec: LayeredCodec, phase: Phase) -> tuple[nn.Module, ...]:

@@ -58,7 +58,9 @@ class Phase(Strict):
     kept, drawn anew for each: a box, a quarter of the classes, or one or the other.  frozen: beginnings of the names of
     parameters, as in `enhancement.residual.g_a`, that stay as they are.  significant: the phase sees its weights as
     `experiments.bundle --significant` packs them, and learns to do with so many bits, or as many as tensors below a
-    name have (`{h_s: 4, g_s: 9}`); not of kind `predictor` or `adversarial`.
+    name have (`{h_s: 4, g_s: 9}`); not of kind `predictor` or `adversarial`.  decoded: a phase of kind `predictor`
+    predicts from what the base layer makes of the downscaled picture at the step's quality, as in coding, and minimises
+    the mean squared error.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -76,6 +78,7 @@ class Phase(Strict):
     preserve: Literal["boxes", "classes", "either"] = "either"
     frozen: tuple[str, ...] = ()
     significant: _Bits | dict[str, _Bits] | None = None
+    decoded: bool = False
     adversarial: AdversarialSettings = AdversarialSettings()
 
     @field_validator("scales")
@@ -91,6 +94,12 @@ class Phase(Strict):
     def _packed(self) -> Phase:
         if self.significant is not None and self.kind in ("predictor", "adversarial"):
             raise ValueError(f"significant: a phase of kind {self.kind} cannot see packed weights")
+        return self
+
+    @model_validator(mode="after")
+    def _predicting(self) -> Phase:
+        if self.decoded and self.kind != "predictor":
+            raise ValueError(f"decoded: of a phase of kind predictor alone, not {self.kind}")
         return self
 
 

@@ -157,7 +157,7 @@ def test_overriding_data_by_a_folder_replaces_all_of_it(tmp_path: Path) -> None:
         ("limit", "write it as key=value"),
         ("=3", "write it as key=value"),
         ("data.limt=3", "unknown key 'limt', did you mean 'limit'?"),
-        ("date.limit=3", "there is no 'date'; keys there are name, data"),
+        ("date.limit=3", "unknown key 'date', did you mean 'data'? valid keys are name, description, data"),
         ("name.x=3", "there is no 'name.x'"),
         ("codecs.7.of=jpeg", "'7' is neither a name nor a number below 2; names are simulcast jpeg, "),
         ("scales.x=1", "'x' is neither a name nor a number below 2"),

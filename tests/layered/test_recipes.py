@@ -39,6 +39,12 @@ def test_a_recipe_names_itself_and_the_key_of_a_part() -> None:
     assert str(told.value) == "r.yaml: part.size: Input should be greater than or equal to 1"
 
 
+def test_an_override_reaches_into_a_part_that_the_recipe_leaves_out() -> None:
+    assert check(Whole, {"name": "a"}, ["part.size=3"]).part.size == 3
+    with pytest.raises(RecipeError, match="unknown key 'pert', did you mean 'part'"):
+        check(Whole, {"name": "a"}, ["pert.size=3"])
+
+
 def test_settings_survive_pickling_and_copies() -> None:
     whole = Whole(name="a", part=Part(size=3))
     assert pickle.loads(pickle.dumps(whole)) == whole == whole.model_copy() != whole.model_copy(update={"name": "b"})
