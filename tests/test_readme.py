@@ -88,9 +88,12 @@ def test_the_table_beyond_the_trained_scales_is_what_was_measured_and_published(
 
 def test_beyond_the_trained_scales_a_single_layer_is_no_further_ahead() -> None:
     at_four = measured("kodak_3layer", "layered", "single mean-scale", 2)
-    assert f"it loses no more than at 4 times ({at_four}), from 5.5 times on no more than the paper" in TEXT[PAGE]
+    (run,) = (run for run in published() if run.name == "out_of_distribution")
+    of_the_same_weights = not earlier(run)
+    assert of_the_same_weights == (f"it loses no more than at 4 times ({at_four})," in TEXT[PAGE])
+    assert "from 5.5 times on no more than the paper" in TEXT[PAGE]
     for ratio, _, _, ours, paper in rows("| EL2 / BL | against simulcast |"):
-        assert float(ours) <= float(at_four)
+        assert not of_the_same_weights or float(ours) <= float(at_four)
         assert float(ratio) < 5.5 or float(ours) <= float(paper)
 
 
