@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
@@ -20,7 +20,8 @@ from layered.errors import LayeredError, OptionError, install
 from layered.files import write_bytes_atomic
 
 __all__ = [
-    "write_bd_csv", "write_compressai", "write_csv", "write_points_csv", "write_records_csv", "write_records_parquet",
+    "csv_bytes", "write_bd_csv", "write_compressai", "write_csv", "write_points_csv", "write_records_csv",
+    "write_records_parquet",
 ]  # fmt: skip
 
 _RECORD_COLUMNS = (
@@ -151,8 +152,11 @@ def write_compressai(tables: Tables, folder: Path) -> tuple[Path, ...]:
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A file of these rows, whole or not at all."""
+    write_bytes_atomic(path, csv_bytes(header, rows))
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """The file of these rows."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_bytes_atomic(path, text.getvalue().encode())
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode()

@@ -8,6 +8,7 @@ import lzma
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from experiments.export import csv_bytes
 from layered.errors import RecipeError
 from layered.files import write_bytes_atomic
 
@@ -24,9 +25,7 @@ def compressed(data: bytes) -> bytes:
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write printable cells as a CSV table, `path`.xz where that is larger than LARGEST, instead of what was there."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    data = text.getvalue().encode()
+    data = csv_bytes(header, rows)
     packed = path.with_name(f"{path.name}.xz")
     kept, other, stored = (packed, path, compressed(data)) if len(data) > LARGEST else (path, packed, data)
     write_bytes_atomic(kept, stored)
