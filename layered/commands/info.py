@@ -64,6 +64,8 @@ def info(
             "weights": name_of(stream.header.digest),
             **describe(stream),
         }
+        if reference is not None:
+            _require_size(stream, reference)
         if parts or reference is not None:
             from layered.commands.model import named_codec, writer_of
 
@@ -71,7 +73,7 @@ def info(
             if parts:
                 _add_parts(facts["layers"], stream, codec)
             if reference is not None:
-                _add_scores(facts["layers"], stream, codec.decode(data, strict=not lenient), reference)
+                _add_scores(facts["layers"], codec.decode(data, strict=not lenient), reference)
     typer.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
 
 
@@ -82,17 +84,19 @@ def _add_parts(layers: list[dict[str, Any]], stream: Stream, codec: LayeredCodec
         layer["parts"] = {part.name: part.bytes for part in held}
 
 
-def _add_scores(
-    layers: list[dict[str, Any]], stream: Stream, pictures: Sequence[Image8], reference: Image8
-) -> None:
-    """PSNR, None of equal pictures, and MS-SSIM, None of pictures too small for it.  Raises OptionError."""
-    from experiments.metrics import ms_ssim, psnr
-    from layered.image import resize8
-
+def _require_size(stream: Stream, reference: Image8) -> None:
+    """Raises OptionError, before anything is decoded, for another size than that of the picture that was coded."""
     height, width = reference.shape[:2]
     if (width, height) != (stream.header.width, stream.header.height):
         coded = f"{stream.header.width}x{stream.header.height}"
         raise OptionError(f"--original is a picture of {width}x{height}, and one of {coded} was coded")
+
+
+def _add_scores(layers: list[dict[str, Any]], pictures: Sequence[Image8], reference: Image8) -> None:
+    """PSNR, None of equal pictures, and MS-SSIM, None of pictures too small for it."""
+    from experiments.metrics import ms_ssim, psnr
+    from layered.image import resize8
+
     for layer, picture in zip(layers, pictures, strict=True):
         there = resize8(reference, layer["width"], layer["height"])
         score = psnr(picture, there)
