@@ -85,6 +85,8 @@ def _told(phase: Mapping[str, Any]) -> dict[str, Any]:
     unused = set() if phase["kind"] == "adversarial" else {"adversarial"}
     if phase["schedule"] != "step":
         unused |= {"decay", "decay_every"}
+    if phase["kind"] != "predictor":
+        unused.add("decoded")
     return {key: value for key, value in phase.items() if key not in unused and value not in (None, [], {})}
 
 

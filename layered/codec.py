@@ -261,6 +261,10 @@ def _verify(layer: int, wanted: Image8, got: Image8, exact: bool) -> None:
 
 
 def as_decoded(picture: Tensor) -> Tensor:
-    """The picture a decoder holds: clamped to [0, 1] and rounded to 8 bits; gradients pass straight through."""
+    """The picture a decoder holds: clamped to [0, 1] and rounded to 8 bits; gradients pass straight through.
+
+    In float32 at least, since half precision has not all the multiples of 1/255.
+    """
+    picture = picture.to(torch.promote_types(picture.dtype, torch.float32))
     rounded = (picture.clamp(0, 1) * 255).round() / 255
     return picture + (rounded - picture).detach()

@@ -153,7 +153,11 @@ def _set(values: dict[str, Any], override: str) -> None:
                 node[index] = value
             node = node[index]
         elif isinstance(node, dict):  # a mapping that the recipe leaves out begins empty
-            node[key] = value if last else node.get(key, {})
+            if not last and node.get(key) is None:
+                if keys[depth + 1].isdigit():
+                    raise RecipeError(f"--set {override}: there is no list {key!r}; give the whole, as {key}=[{text}]")
+                node[key] = {}
+            node[key] = value if last else node[key]
             node = node[key]
         else:
             raise RecipeError(f"--set {override}: there is no {'.'.join(keys[: depth + 1])!r}")

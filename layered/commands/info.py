@@ -45,14 +45,16 @@ def info(
     """Say what a stream holds: sizes, qualities, bytes of each layer, and the weights it needs.
 
     Accumulated bytes are those up to a layer's end, which must be there to decode it, header and lower layers included;
-    bpp are their bits per pixel of that layer.  PSNR (dB) and MS-SSIM are on RGB in 8 bits, against the original at the
-    layer's size.
+    bpp are their bits per pixel of that layer.  PSNR (dB; inf, in JSON null, of equal pictures) and MS-SSIM (- or null
+    where the shorter side has less than 161 pixels) are on RGB in 8 bits, against the original at the layer's size.
     """
     from layered.stream import parse
     from layered.weights import name_of
 
     if weights is not None and not parts and original is None:
         raise OptionError("--weights goes with --parts or --original")
+    if source == PIPE == original:
+        raise OptionError("the stream and --original cannot both be read from standard input; name a file for one")
     reference = None if original is None else picture_of(original)
     data = read_input(source)
     name = "standard input" if source == PIPE else source
@@ -149,7 +151,7 @@ def _text(facts: dict[str, Any]) -> str:
     if facts["dropped"]:
         lines.append(f"damaged tail: {facts['dropped']}")
     columns = (*COLUMNS, *(score for score in SCORES if score in facts["layers"][0]))
-    rows = [columns] + [tuple(_cell(layer[column]) for column in columns) for layer in facts["layers"]]
+    rows = [columns] + [tuple(_cell(column, layer[column]) for column in columns) for layer in facts["layers"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     for layer in facts["layers"]:
@@ -159,7 +161,7 @@ def _text(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cell(value: float | None) -> str:
+def _cell(column: str, value: float | None) -> str:
     if value is None:
-        return "-"
+        return "inf" if column == "psnr" else "-"
     return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -48,7 +48,7 @@ class Phase(Strict):
     """One phase of training.
 
     kind: `base` (rate and distortion of the base layer), `residual` (of all enhancement layers, on bicubic
-    prediction), `predictor` (L1 of the prediction from a clean downscaled picture), `joint` (all that the
+    prediction), `predictor` (the prediction from a downscaled picture, by L1; see decoded), `joint` (all that the
     enhancement layers are made of), `all` (the base layer with them), `adversarial` (the base layer against a
     discriminator, by the settings of that name).  patch: side of the crops at full scale.  scales: base layer's
     scale ranges first, one (low, high) a layer, relative to the patch; drawn anew for each batch.  The learning
@@ -59,8 +59,8 @@ class Phase(Strict):
     parameters, as in `enhancement.residual.g_a`, that stay as they are.  significant: the phase sees its weights as
     `experiments.bundle --significant` packs them, and learns to do with so many bits, or as many as tensors below a
     name have (`{h_s: 4, g_s: 9}`); not of kind `predictor` or `adversarial`.  decoded: a phase of kind `predictor`
-    predicts from what the base layer makes of the downscaled picture at the step's quality, as in coding, and minimises
-    the mean squared error.
+    predicts from what the base layer makes of the downscaled picture at the step's quality, as the first enhancement
+    layer does in coding, and minimises the mean squared error.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -107,10 +107,10 @@ class TrainingRecipe(Strict):
     """The codec to train, its data, and the phases in order.
 
     start: parts of the model, as in `base` or `enhancement.predictor`, or `all`, and the state.pt, weights file or
-    bundled weights that each is taken from before training.  only: names of the phases to run, all by default.
-    precision: Lightning Fabric's name, for example 32-true or bf16-mixed; entropy models stay in float32.
-    devices, nodes, strategy, accelerator: as Fabric takes them.  threads: torch threads of each process, 0 leaves
-    torch's own choice.
+    bundled weights that each is taken from before training; `{enhancement: {predictor: FILE}}` is the same as
+    `{enhancement.predictor: FILE}`.  only: names of the phases to run, all by default.  precision: Lightning Fabric's
+    name, for example 32-true or bf16-mixed; entropy models stay in float32.  devices, nodes, strategy, accelerator: as
+    Fabric takes them.  threads: torch threads of each process, 0 leaves torch's own choice.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -129,6 +129,11 @@ class TrainingRecipe(Strict):
     checkpoint_seconds: float = Field(default=120, gt=0, allow_inf_nan=False)
     log_every: int = Field(default=50, ge=1)
     tensorboard: bool = False
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _by_parts(cls, start: Any) -> Any:
+        return _flat(start) if isinstance(start, dict) else start
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainingRecipe:
@@ -170,6 +175,17 @@ class PriorRecipe(Strict):
     threads: int = Field(default=1, ge=0, le=1024)
     checkpoint_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
     log_every: int = Field(default=20, ge=1)
+
+
+def _flat(start: dict[Any, Any]) -> dict[Any, Any]:
+    """Nested mappings as one, with dots between their keys."""
+    flat: dict[Any, Any] = {}
+    for part, held in start.items():
+        if isinstance(held, dict):
+            flat |= {f"{part}.{name}": value for name, value in _flat(held).items()}
+        else:
+            flat[part] = held
+    return flat
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> TrainingRecipe:

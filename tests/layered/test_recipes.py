@@ -43,6 +43,12 @@ def test_an_override_reaches_into_a_part_that_the_recipe_leaves_out() -> None:
     assert check(Whole, {"name": "a"}, ["part.size=3"]).part.size == 3
     with pytest.raises(RecipeError, match="unknown key 'pert', did you mean 'part'"):
         check(Whole, {"name": "a"}, ["pert.size=3"])
+    assert check(Whole, {"name": "a", "part": None}, ["part.size=3"]).part.size == 3
+
+
+def test_a_list_that_is_left_out_is_given_whole() -> None:
+    with pytest.raises(RecipeError, match="there is no list 'part'; give the whole, as part=\\[3\\]"):
+        check(Whole, {"name": "a"}, ["part.0=3"])
 
 
 def test_settings_survive_pickling_and_copies() -> None:

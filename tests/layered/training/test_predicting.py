@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from layered.codec import as_decoded
 from layered.errors import RecipeError
 from layered.image import to_image8, to_tensor
 from layered.recipes import check
@@ -32,9 +33,18 @@ def test_a_decoded_phase_predicts_from_the_picture_that_a_decoder_has() -> None:
     predictor = codec.layer(1).part("predictor")
     wanted = F.mse_loss(predictor(decoded, SIDE, SIDE), draw.crops)
     assert float(loss.detach()) == pytest.approx(float(wanted.detach()), rel=1e-3)
+    clean = F.mse_loss(predictor(small, SIDE, SIDE), draw.crops)
+    assert float(loss.detach()) != pytest.approx(float(clean.detach()), rel=1e-2)
     loss.backward()
     assert all(parameter.grad is not None for parameter in predictor.parameters())
-    assert all(parameter.grad is None for parameter in codec.base.parameters())
+
+
+def test_in_bfloat16_the_lower_picture_has_eight_bits_as_well() -> None:
+    picture = torch.linspace(-0.1, 1.1, 1001, dtype=torch.bfloat16).requires_grad_()
+    lower = as_decoded(picture)
+    assert torch.equal((255 * lower).round() / 255, lower) and lower.unique().numel() > 200
+    lower.sum().backward()
+    assert picture.grad is not None and bool((picture.grad == 1).all())
 
 
 def test_any_other_predicts_from_the_clean_one() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import layered
+from layered.errors import RecipeError
 from layered.spec import build
 from layered.training.recipe import load_recipe
 
@@ -34,6 +36,16 @@ def test_overrides_reach_into_lists_and_mappings() -> None:
     recipe = load_recipe("compass_small", ["phases.1.steps=7", "model.base.N=32", "only=[joint]", "data.folder=x"])
     assert recipe.phases[1].steps == 7 and recipe.only == ("joint",) and recipe.data.folder == "x"
     assert recipe.model.base == recipe.model.base.model_copy(update={"N": 32})  # type: ignore[union-attr]
+
+
+def test_the_start_of_a_part_is_set_by_its_dotted_name() -> None:
+    files = ["start.enhancement.residual=r.safetensors", "start.enhancement.predictor=p.safetensors"]
+    start = load_recipe("compass_small", [*files, "start.base=b"]).start
+    expected = {"enhancement.residual": "r.safetensors", "enhancement.predictor": "p.safetensors", "base": "b"}
+    assert start == expected
+    assert load_recipe("compass_small", [f"start={expected}"]).start == expected
+    with pytest.raises(RecipeError, match=r"start\.base: Input should be a valid string"):
+        load_recipe("compass_small", ["start.base=[a]"])
 
 
 def test_generative_recipes_have_the_papers_parameter_counts() -> None:
