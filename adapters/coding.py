@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class Coding(ABC):
     optimisation a quantiser serves.
     """
 
-    lasts = 1  # a grid between the outer numbers clips them as soon as they move
+    lasts: ClassVar[int] = 1
 
     @abstractmethod
     def fit(self, values: Tensor, step: float | None = None, scale: float | None = None) -> Quantiser:
@@ -90,7 +90,7 @@ class Lattice(Coding):
     prior: a name of `adapters.priors`.  step, scale: by default, of its paper.
     """
 
-    lasts = 20  # only the scale of the prior changes, and to find it takes longer than a step
+    lasts: ClassVar[int] = 20  # only the scale of the prior changes, and to find it takes longer than a step
 
     def __init__(self, prior: str, step: float, scale: float) -> None:
         self.prior, self.step, self.scale = prior, step, scale

@@ -129,9 +129,10 @@ def test_a_density_far_from_its_offset_of_rounding_is_coded_all_the_same(offset:
         for name, tensor in tables.items():
             owner, _, last = name.rpartition(".")
             held = model.get_submodule(owner)
-            held.register_parameter(last, nn.Parameter(tensor)) if name in dict(model.named_parameters()) else (
+            if name in dict(model.named_parameters()):
+                held.register_parameter(last, nn.Parameter(tensor))
+            else:
                 held.register_buffer(last, tensor)
-            )
     z_hat = offset - torch.sign(torch.tensor(offset)) * torch.tensor([[700.0, 690.0], [0.0, 350.0]])[None, :, None]
     back, _ = read_bottleneck(model, write_bottleneck(model, z_hat).string, 1, 2)
     assert torch.equal(back, z_hat)

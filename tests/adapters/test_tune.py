@@ -200,22 +200,25 @@ def test_an_encoder_that_is_optimised_has_the_gains_before_the_quantiser() -> No
     assert "gains.log_gain" not in Fit(layer, AdapterPlan(kind="full"), ["gains"], seeded()).seen().tensors
 
 
-@pytest.mark.parametrize(("coding", "kind"), [("linear8", "channel"), ("float64-lzma", "bias"), ("logistic", "bias")])
-def test_no_step_sees_numbers_clipped(coding: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_step_sees_numbers_clipped_at_the_ends_of_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, original, context = case("mean-scale")
-    plan = AdapterPlan(kind=kind, coding=coding, sites=("@synthesis",), steps=8, lr=0.1, rate=False, optional=False)
+    plan = AdapterPlan(
+        kind="channel", coding="linear8", sites=("@synthesis",), steps=8, lr=0.1, rate=False, optional=False
+    )
     seen, errors = Fit.seen, []
 
     def watched(fit: Fit) -> Seen:
         for values in fit.values.values():
             (quantiser,) = fit.quantisers
             value = values[0].detach()
-            errors.append(float((fit.coding.quantise(value, quantiser) - value).abs().max()) - quantiser.step)
+            error = float((fit.coding.quantise(value, quantiser) - value).abs().max())
+            errors.append((error, quantiser.step))
         return seen(fit)
 
     monkeypatch.setattr(Fit, "seen", watched)
     tune(layer, original, context, HIGH, plan, latents_of(layer, original, context), seeded())
-    assert len(errors) == 8 * 4 and max(errors) <= 0
+    assert len(errors) == 8 * 4 and all(error <= 0.51 * step for error, step in errors)
+    assert any(error > 0.4 * step for error, step in errors)
 
 
 def test_a_bad_gradient_spoils_neither_numbers_nor_the_layer() -> None:
