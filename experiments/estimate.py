@@ -27,7 +27,7 @@ from experiments.words import quantity
 from layered.errors import LayeredError
 from layered.image import layer_sizes
 
-__all__ = ["Estimate", "describe", "estimate", "picture_sizes", "processes"]
+__all__ = ["Cost", "Estimate", "describe", "estimate", "picture_sizes", "processes"]
 
 TRIAL_SIDES = (96, 256)
 """Trials are made on one of the images, shrunk to these sides: what an item costs besides its pixels shows by two."""
@@ -53,7 +53,7 @@ def estimate(items: Sequence[Item], sizes: Mapping[Picture, tuple[int, int]]) ->
     for method in dict.fromkeys(item.method for item in items):
         own = [item for item in items if item.method == method and item.picture in sizes]
         pixels = [_pixels(item, *sizes[item.picture]) for item in own]
-        cost, fault = _trial(own[pixels.index(max(pixels))]) if own else (_Cost(0.0, 0.0), "")
+        cost, fault = _trial(own[pixels.index(max(pixels))]) if own else (Cost(0.0, 0.0), "")
         seconds = None if cost is None else cost.item * len(own) + cost.pixel * sum(pixels)
         estimates.append(Estimate(method.label, len(own), sum(pixels) / 1e6, seconds, fault))
     return tuple(estimates)
@@ -74,14 +74,25 @@ def _pixels(item: Item, width: int, height: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Cost:
+class Cost:
     """Seconds of an item, whatever its size, and of each of its pixels."""
 
     item: float
     pixel: float
 
+    @classmethod
+    def of_trials(cls, few: tuple[int, float], many: tuple[int, float]) -> Cost:
+        """That of two trials, each (pixels, seconds), the second of as many pixels or more."""
+        (less, first), (more, second) = few, many
+        if more == less:  # the picture is small, and all that it costs may be its pixels
+            return cls(0.0, second / more)
+        if second <= first:  # more pixels cost nothing that can be seen
+            return cls(second, 0.0)
+        pixel = min((second - first) / (more - less), second / more)
+        return cls(second - pixel * more, pixel)
 
-def _trial(item: Item) -> tuple[_Cost | None, str]:
+
+def _trial(item: Item) -> tuple[Cost | None, str]:
     """What an item costs, or why that is not known."""
     found = []
     for side in TRIAL_SIDES:
@@ -96,11 +107,7 @@ def _trial(item: Item) -> tuple[_Cost | None, str]:
             return None, outcome.reason or "no reason given"
         seconds = min(end - start for start, end in pairwise(times))  # the rest is other processes'
         found.append((sum(layer.width * layer.height for layer in outcome.value.record.layers), seconds))
-    (few, first), (many, second) = found
-    if many == few or second <= first:
-        return _Cost(0.0, second / many), ""
-    pixel = min((second - first) / (many - few), second / many)
-    return _Cost(second - pixel * many, pixel), ""
+    return Cost.of_trials(*found), ""
 
 
 def processes(recipe: Recipe, workers: int | None, items: int) -> int:

@@ -7,7 +7,7 @@
 RECIPE is one of `layered bench`, by name or file, RUN the folder of one that was measured, and weights with a folder
 are a recipe without a file.  What has no record yet is measured first.  Of every set of scales the top layer counts.
 The decoded pictures are kept as PNGs in the folder `decoded` of the run, so that they are decoded once; the results go
-to `sets.csv` beside it.  The row `codec off` is the originals.
+to `sets.csv` beside it, in place of earlier ones.  The row `codec off` is the originals.
 
     class Segment:                                # my.py:Segment
         def __call__(self, image): ...            # uint8 [H, W, 3] -> class numbers [H, W]
@@ -19,6 +19,7 @@ to `sets.csv` beside it.  The row `codec off` is the originals.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -162,7 +163,7 @@ def _results(given: argparse.Namespace) -> Results:
     if given.weights:
         if given.source or not (given.qualities and given.pictures):
             raise OptionError("--weights goes with --qualities and --pictures, and without a recipe")
-        name = Path(given.weights).name.partition(".")[0]
+        name = _name_of(given.weights)
         try:
             qualities = [float(quality) for quality in given.qualities.split(",")]
         except ValueError:
@@ -172,21 +173,44 @@ def _results(given: argparse.Namespace) -> Results:
     elif not given.source:
         raise OptionError("name a recipe, the folder of a run, or --weights")
     elif Path(given.source).is_dir():
-        if given.overrides:
-            raise OptionError("--set changes a recipe, not a run that was measured; name its recipe and --out")
         return load_results(find_run(Path(given.source)))
     else:
         recipe = load_recipe(given.source, given.overrides)
-    return run(recipe, given.out, workers=given.workers)
+    return run(recipe, given.out or Path("out"), workers=given.workers)
+
+
+def _name_of(weights: str) -> str:
+    """The name of a run of these weights: that of the file, or of the folder in which training has put it."""
+    path = Path(weights)
+    found = path.parent.name if path.name == "weights.safetensors" else path.name.partition(".")[0]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", found).strip("-._") or "weights"
+
+
+def _require_sense(given: argparse.Namespace) -> None:
+    """Raises OptionError for options that would do nothing."""
+    of_a_run = not given.weights and given.source and Path(given.source).is_dir()
+    dead = {
+        "--qualities and --pictures go with --weights": not given.weights and (given.qualities or given.pictures),
+        "--out, --workers and --set are for what is measured now, not for the folder of a run; name its recipe":
+        of_a_run and (given.out or given.workers is not None or given.overrides),
+        "--patch and --seed go with --features": not given.features and (given.patch or given.seed is not None),
+        "--classes, --ignore and --device go with --segmenter": not given.segmenter
+        and (given.classes or given.ignore is not None or given.device),
+    }
+    if wrong := next((told for told, is_so in dead.items() if is_so), None):
+        raise OptionError(wrong)
 
 
 def _measures(given: argparse.Namespace) -> Measures:
     if (given.segmenter is None) != (given.labels is None) or not (given.segmenter or given.features):
         raise OptionError("--segmenter with --labels gives mIoU, --features FID and KID; ask for one or both")
     classes = given.classes.split(",") if given.classes else ()
-    segmenter = find_segmenter(given.segmenter, classes, given.ignore, given.device) if given.segmenter else None
-    extractor = find_extractor(given.features) if given.features else None
-    return Measures(segmenter, given.labels, extractor, given.patch, given.seed)
+    device = given.device or "cpu"
+    segmenter = find_segmenter(given.segmenter, classes, given.ignore, device) if given.segmenter else None
+    if given.features is None:
+        return Measures(segmenter, given.labels)
+    patch, seed = (256 if given.patch is None else given.patch), given.seed or 0
+    return Measures(segmenter, given.labels, find_extractor(given.features), patch, seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -194,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", metavar="RECIPE|RUN")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C", help="as of bench")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="as of bench")
+    parser.add_argument("--out", type=Path, help="as of bench")
     parser.add_argument("--workers", type=int, help="as of bench")
     parser.add_argument("--weights", help="a weights file, or bundled weights by name")
     parser.add_argument("--qualities", help="of the weights, with commas between")
@@ -203,11 +227,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--labels", type=Path, metavar="DIR", help="grey PNGs of class numbers")
     parser.add_argument("--classes", help="names, for a segmenter of your own")
     parser.add_argument("--ignore", type=int, help="the class that does not count, for a segmenter of your own")
-    parser.add_argument("--device", default="cpu", help="of a segmenter from a file")
+    parser.add_argument("--device", help="of a segmenter from a file; cpu unless said")
     parser.add_argument("--features", metavar="my.py:Class")
-    parser.add_argument("--patch", type=int, default=256, help="side of the squares, in pixels")
-    parser.add_argument("--seed", type=int, default=0, help="of KID's subsets")
+    parser.add_argument("--patch", type=int, help="side of the squares, in pixels: 256 unless said")
+    parser.add_argument("--seed", type=int, help="of KID's subsets: 0 unless said")
     given = parser.parse_args(arguments)
+    _require_sense(given)
     measures = _measures(given)
     results = _results(given)
     limit_threads(results.recipe.threads)

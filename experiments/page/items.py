@@ -7,9 +7,10 @@ import io
 import lzma
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from experiments.export import csv_bytes
 from experiments.page.kept import compressed
 from experiments.plan import Entry
 from experiments.record import Record
@@ -48,14 +49,12 @@ def layers_of(record: Record) -> Layers:
 
 def write_items(records: Iterable[Record], path: Path) -> None:
     """One row a layer, in the order of the records; PSNR in thousandths of a dB."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_HEADER)
-    for record in records:
-        key = ItemKey.of(record)
-        for number, (size, psnr) in enumerate(layers_of(record)):
-            writer.writerow([key.codec, key.quality, key.image, key.scales, number, size, psnr])
-    write_bytes_atomic(path, compressed(text.getvalue().encode()))
+    rows = [
+        [*astuple(ItemKey.of(record)), number, size, psnr]
+        for record in records
+        for number, (size, psnr) in enumerate(layers_of(record))
+    ]
+    write_bytes_atomic(path, compressed(csv_bytes(_HEADER, rows)))
 
 
 def read_items(path: Path) -> dict[ItemKey, Layers]:

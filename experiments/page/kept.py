@@ -24,12 +24,15 @@ def compressed(data: bytes) -> bytes:
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write printable cells as a CSV table, `path`.xz where that is larger than LARGEST, instead of what was there."""
+    """Write printable cells as a CSV table, `path`.xz where that is larger than LARGEST, instead of what was there.
+
+    Killed in between, it leaves either the old table or the new one, or none: never one beside another.
+    """
     data = csv_bytes(header, rows)
     packed = path.with_name(f"{path.name}.xz")
     kept, other, stored = (packed, path, compressed(data)) if len(data) > LARGEST else (path, packed, data)
-    write_bytes_atomic(kept, stored)
     other.unlink(missing_ok=True)
+    write_bytes_atomic(kept, stored)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.estimate import describe, estimate, picture_sizes, processes
+from experiments.estimate import Cost, describe, estimate, picture_sizes, processes
 from experiments.harness import run
 from experiments.plan import plan
 from experiments.record import Provenance
@@ -38,6 +38,23 @@ def test_a_dry_run_writes_nothing_and_leaves_out_what_is_done(pictures: Path, tm
     run(recipe, tmp_path, workers=0, progress=False)
     save_image(load_image(pictures / "p0.png")[::-1], pictures / "p2.png")
     assert f"{ITEMS * 3 // 2} items for 24 records, {ITEMS // 2} of them to be measured" in describe(recipe, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "of_a_hundred_times_as_many"),
+    [
+        ((1000, 0.500), (8000, 0.499), 0.499),  # starting a process is all
+        ((1000, 0.500), (8000, 0.501), 0.6141),
+        ((1000, 0.1), (8000, 0.8), 80.0),  # all is in the pixels
+        ((1000, 0.01), (8000, 0.8), 80.0),  # more than all cannot be
+        ((1000, 0.1), (1000, 0.2), 160.0),
+    ],
+)
+def test_two_trials_tell_what_an_item_costs_besides_its_pixels(
+    few: tuple[int, float], many: tuple[int, float], of_a_hundred_times_as_many: float
+) -> None:
+    cost = Cost.of_trials(few, many)
+    assert cost.item + 800_000 * cost.pixel == pytest.approx(of_a_hundred_times_as_many, rel=1e-3)
 
 
 def test_a_gpus_time_is_not_divided_by_the_number_of_cpus(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -164,7 +165,12 @@ def test_the_command_measures_what_a_recipe_lacks_first(
         (["--features", "own.py:Extract"], "name a recipe, the folder of a run, or --weights"),
         (["out"], "ask for one or both"),
         (["out", "--segmenter", "own.py:Segment"], "ask for one or both"),
-        (["out", "--features", "own.py:Extract", "--set", "name=b"], "--set changes a recipe"),
+        (["out", "--features", "own.py:Extract", "--set", "name=b"], "for what is measured now, not for the folder"),
+        (["out", "--features", "own.py:Extract", "--workers", "0"], "for what is measured now, not for the folder"),
+        (["out", "--features", "own.py:Extract", "--out", "b"], "for what is measured now, not for the folder"),
+        (["demo", "--features", "own.py:Extract", "--pictures", "b"], "--qualities and --pictures go with --weights"),
+        (["demo", "--features", "own.py:Extract", "--device", "cpu"], "--device go with --segmenter"),
+        (["demo", "--segmenter", "own.py:Segment", "--labels", "labels", "--seed", "0"], "--seed go with --features"),
         (["--weights", "compass-small", "--features", "own.py:Extract"], "--weights goes with --qualities"),
         (["out", "--segmenter", "own.py:Segment", "--labels", "labels"], "needs --classes"),
         (["out", "--features", "own.py:Extract", "--patch", "0"], "squares of 0 pixels a side"),
@@ -189,6 +195,20 @@ def test_missing_records_are_told_by_the_exit_status(
     next((results.folder / "records").glob("*.json")).unlink()
     assert main(words) == 1
     assert "missing; layered report says which and why" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("weights", "name"),
+    [("runs/mine/weights.safetensors", "mine"), ("mine.safetensors", "mine"), ("compass-small", "compass-small"),
+     ("compressai/mbt2018-mean?quality=3", "mbt2018-mean-quality-3"), ("weights.safetensors", "weights")],
+)  # fmt: skip
+def test_a_run_of_weights_is_named_by_their_file_or_its_folder(
+    results: Results, weights: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("experiments.sets.run", lambda recipe, out, workers: pytest.fail(f"{recipe.name} in {out}"))
+    with pytest.raises(pytest.fail.Exception, match=f"^{re.escape(name)} in out$"):
+        main(["--weights", weights, "--qualities", "1", "--pictures", ".", "--features", "own.py:Extract"])
 
 
 def test_weights_with_a_folder_are_a_recipe(
