@@ -85,6 +85,14 @@ def test_the_table_of_adapted_stacks_is_what_was_measured(row: list[str]) -> Non
     assert cells == [*found, f"{run('adaptation_layers').seconds(codec):.0f}"]
 
 
+def test_what_it_says_of_adapting_all_layers_is_what_was_measured() -> None:
+    whole = ("layer after layer", "joint", "joint for the top", "universal")
+    gains = [run("adaptation_layers").rate(codec, "plain", 2) for codec in whole]
+    assert None not in gains
+    least, most = max(filter(None, gains)), min(filter(None, gains))
+    assert f"adapted have {shown(least)} to {shown(most)}% at the top of small pictures" in TEXT[README]
+
+
 @pytest.mark.parametrize(
     ("codec", "better", "words"),
     [("joint", [True] * 5 + [False], "on five of six images"), ("joint for the top", [True] * 6, "on all six images")],

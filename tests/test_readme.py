@@ -12,15 +12,28 @@ import pytest
 
 from experiments.bdrate import Curve, bd_rate
 from experiments.known import KNOWN
+from experiments.page.fill import REPLACED
 from experiments.page.index import Published, published
 from experiments.page.kept import read_table
 from experiments.page.models import earlier
 from experiments.published import published_curves, published_rates
 from experiments.recipe import load_recipe
+from experiments.tables import RULES
 from experiments.words import ladder_label
-from layered.training.recipe import load_recipe as load_training
-from layered.weights.card import card
-from tests.page_tables import EXPERIMENTS, PAGE, README, RESULTS, TEXT, each_page, measured, measured_rate, rows
+from layered.weights.card import card, catalogue
+from tests.page_tables import (
+    EXPERIMENTS,
+    LINES,
+    PAGE,
+    README,
+    RESULTS,
+    TEXT,
+    each_page,
+    measured,
+    measured_rate,
+    rows,
+    run,
+)
 
 
 def points_of(run: str) -> list[dict[str, str]]:
@@ -64,11 +77,11 @@ SCALES = {
 def test_no_row_is_missing_from_the_tables_that_are_compared_row_by_row() -> None:
     for header, cells in (
         ("| EL2 / BL |", list(SCALES)),
-        ("| what | as a multiple of |", list(SPEEDS)),
         ("| method | vector |", ["refine", "universal", "yang", "zou", "rozendaal", "lam"]),
         ("| adapted | BL |", [codec for codec in adapted_stacks() if codec not in ("plain", "GC plain")]),
     ):
         assert sorted(row[0] for row in rows(header)) == sorted(cells), header
+    assert sorted(map(what_is_timed, rows("| what | as a multiple of |"))) == sorted(SPEEDS)
 
 
 def adapted_stacks() -> list[str]:
@@ -112,14 +125,28 @@ METHODS_OF_THE_PAPER = {
 
 
 def test_the_table_of_all_methods_is_what_was_measured_and_published() -> None:
-    table = rows("| layered against | BL 1/4 |")
+    table = rows("| layered against | BL 1/4 | the paper |")
     assert [row[0] for row in table] == list(METHODS_OF_THE_PAPER)[:4]
     for anchor, *cells in table:
-        published = published_rates("compass").find("Kodak", "COMPASS", METHODS_OF_THE_PAPER[anchor], (1, 2))
+        theirs = [f"{of_the_paper(anchor, ratios):+.1f}" for ratios in ((1,), (1, 2))]
         ours = [measured("compass_table_bl_el1", "layered", anchor, layer) for layer in range(3)]
-        assert cells == [ours[0], ours[1], f"{published:+.1f}", ours[2]]
+        assert cells == [ours[0], theirs[0], ours[1], theirs[1], ours[2]]
+    shvc = "SHVC (emulated, x265)"
+    gaps = [
+        measured_rate("compass_table_bl_el1", "layered", shvc, layer) - of_the_paper(shvc, ratios)
+        for layer, ratios in enumerate(((1,), (1, 2)))
+    ]
+    assert "it is {:.0f} points at BL and {:.0f} at EL1".format(*gaps) in TEXT[PAGE]
+    means = run("compass_table_bl_el1").rate("layered", shvc, 2, rule=RULES[1])
+    assert f"layered needs {means:.1f}% more bits than SHVC at EL2" in TEXT[PAGE]
     weak = measured("compass_table_bl_el1", "Mei enhanced", "simulcast mean-scale", 1)
     assert f"(EL1 {weak} for the enhanced ones" in TEXT[PAGE]
+
+
+def of_the_paper(anchor: str, ratios: tuple[int, ...]) -> float:
+    rate = published_rates("compass").find("Kodak", "COMPASS", METHODS_OF_THE_PAPER[anchor], ratios)
+    assert rate is not None
+    return rate
 
 
 def test_the_table_of_everyday_codecs_is_what_was_measured() -> None:
@@ -168,11 +195,9 @@ def test_the_limits_it_admits_are_those_measured() -> None:
     assert f"{measured('liff_vs_liif', 'LIFF', 'LIIF', 2)}% BD-rate in the top layer on Kodak" in TEXT[PAGE]
     giga = {p["codec"]: float(p["decode_operations"]) / 1e9 for p in points_of("liff_vs_liif")}
     assert f"({giga['LIFF']:.0f} against {giga['LIIF']:.0f} Gop a picture in three layers)" in TEXT[PAGE]
-    points = [p for p in points_of("kodak_3layer") if (p["codec"], p["layer"]) == ("single mean-scale", "2")]
-    ours = Curve(tuple(float(p["bpp"]) for p in points), tuple(float(p["psnr"]) for p in points))
-    gap = bd_rate(published_curves()["compressai-mbt2018-mean_mse_cpu"], ours)
+    gap = base_gap()
     told = f"At full size the base layer needs {gap:.0f}% more bits than CompressAI's published mbt2018-mean"
-    assert told in TEXT[README] and f"{gap:.0f}% more than CompressAI's published mbt2018-mean" in TEXT[PAGE]
+    assert told in TEXT[README] and f"needs {gap:.0f}% more bits than CompressAI's published" in TEXT[PAGE]
     near = measured("kodak_arbitrary", "layered", "single mean-scale", 2, "x0.25 x0.45 x0.6")
     assert f"it needs {float(near):.0f}% more bits than a single layer" in TEXT[PAGE]
 
@@ -181,20 +206,21 @@ def test_what_it_says_of_training_is_what_the_cards_have() -> None:
     def minutes(name: str) -> float:
         return float(sum(run["seconds"] for run in card(name).training["runs"])) / 60
 
-    hours = f"{minutes('compass-small') / 60:.0f} hours of one CPU core"
+    hours = f"{minutes('compass-small') / 60:.0f} hours on one or two CPU cores"
     assert f"trained for some {hours}" in TEXT[README]
     base, enhancement = (card("compass-small").parameters[part] / 1e6 for part in ("base", "enhancement"))
-    told = f"`compass-small` has {base:.1f} million parameters of a base layer and {enhancement:.1f} million of"
+    told = f"`compass-small` has {base:.1f} million parameters in its base layer and {enhancement:.1f} million in its"
     assert told in TEXT[README]
-    assert f"`wacnn-small` had {minutes('wacnn-small'):.0f} minutes of one core" in TEXT[README]
+    assert f"`wacnn-small` had {minutes('wacnn-small'):.0f} minutes of training on one core" in TEXT[README]
     generative = [minutes(name) for name in ("gc-small", "sc-small", "tunable-small")]
     few, many = 5 * round(min(generative) / 5), 5 * round(max(generative) / 5)
     assert f"some {few} to {many} minutes of training each" in TEXT[README]
     assert f"the bundled weights have seen {card('compass-small').training['pictures']}" in TEXT[README]
-    phases = load_training("compass_small").phases
-    of_base = sum(phase.steps for phase in phases if phase.kind == "base")
-    since_anew = sum(phase.steps for phase in phases if phase.name in ("residual", "joint-last"))
-    assert f"trained for {of_base:,} steps; the residual module had {since_anew:,}" in TEXT[PAGE]
+
+
+def test_the_table_of_bundled_weights_names_them_all() -> None:
+    named = [name for row in rows("| bundled weights |", README) for name in re.findall(r"`([^`]+)`", row[0])]
+    assert sorted(named) == sorted(known.name for known in catalogue())
 
 
 def test_the_table_of_data_sets_is_what_is_known() -> None:
@@ -272,9 +298,12 @@ SPEEDS = {
     "mean-scale decode, 768x512, time": "coding: mean-scale decode",
     "LIFF at 2x, speed": "liff: LIFF 2x to 384x256",
     "LIFF at 4x, speed": "liff: LIFF 4x to 384x256",
+    "LIFF at 2x, speed, 4,096": "liff: LIFF 2x to 384x256; x as fast as direct, 4096 pixels at once",
+    "LIFF at 4x, speed, 4,096": "liff: LIFF 4x to 384x256; x as fast as direct, 4096 pixels at once",
     "LIFF at 2x, memory": "liff: LIFF 2x to 384x256, peak memory",
     "LIFF at 4x, memory": "liff: LIFF 4x to 384x256, peak memory",
     "training, images a second, float32": "training: images a second, fp32 as we train",
+    "training, images a second, float32, laid out as CompressAI's": "training: images a second, fp32 as CompressAI",
     "training, images a second, bfloat16": "training: images a second, bf16 as we train",
     "three-layer encode, 768x512, time": "layers: encode, 3 layers",
     "three-layer decode, 768x512, time": "layers: decode, 3 layers",
@@ -291,12 +320,16 @@ def timed(start: str) -> dict[str, Any]:
     """The first row of the benchmarks that begins so."""
     files = sorted((RESULTS / "benchmark").glob("*.json"))
     found = [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
-    return next(row for row in found if f"{row['subject']}: {row['name']}".startswith(start))
+    return next(row for row in found if f"{row['subject']}: {row['name']}; {row['unit']}".startswith(start))
+
+
+def what_is_timed(row: list[str]) -> str:
+    return row[0] + ", 4,096" * ("4,096" in row[1])
 
 
 @pytest.mark.parametrize("row", rows("| what | as a multiple of |"), ids=lambda row: row[0])
 def test_the_table_of_speeds_is_what_the_benchmark_measured(row: list[str]) -> None:
-    entry = timed(SPEEDS[row[0]])
+    entry = timed(SPEEDS[what_is_timed(row)])
     told = [float(number) for number in re.findall(r"[\d.]+", row[2])]
     measured = [entry["median"], entry["min"], entry["max"]]
     digits = [len(number.partition(".")[2]) for number in re.findall(r"[\d.]+", row[2])]
@@ -305,28 +338,39 @@ def test_the_table_of_speeds_is_what_the_benchmark_measured(row: list[str]) -> N
 
 def test_the_memory_of_a_large_picture_is_what_the_benchmark_measured() -> None:
     assert f"of 3840x2160 takes {timed('memory')['median']:.1f} GB" in TEXT[PAGE]
+    times = [re.findall(r"one layer: (\d+) ms", timed(f"layers: {what}")["note"])[0] for what in ("encode", "decode")]
+    assert "takes {} ms to encode and {} ms to decode at 768x512".format(*times) in TEXT[PAGE]
 
 
 def test_the_findings_that_stand_out_are_those_measured() -> None:
-    def bits(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
-        rate = measured_rate(recipe, codec, anchor, layer, scales)
+    def told_as(rate: float | None) -> str:
+        assert rate is not None
         return f"{abs(rate):.1f}% {'more' if rate > 0 else 'fewer'}"
 
+    def bits(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None, rule: str = RULES[0]) -> str:
+        return told_as(run(recipe).rate(codec, anchor, layer, scales, rule))
+
+    def paper(anchor: str) -> str:
+        return told_as(published_rates("compass").find("Kodak", "COMPASS", anchor, (1, 2)))
+
     simulcast, single = ANCHORS
-    methods, bpg = "compass_table_bl_el1", "BPG (x265, 8 bits)"
+    methods, shvc, bpg = "compass_table_bl_el1", "SHVC (emulated, x265)", "BPG (x265, 8 bits)"
     nine = next(ladder_label(scales) for scales in load_recipe("many_layers").scales if len(scales) == 9)
     rates = {row["codec"]: row for row in low_rate("nearest.csv")}
     gc, vvc = rates["GC"], rates["VVC 4:2:0 (VVenC)"]
     times = [f"{timed(name)['median']:.2g}" for what, name in SPEEDS.items() if what.endswith("time")]
     text = re.sub(r"\]\([^)]*\)", "]", TEXT[README])
     for told in (
-        f"layered needs {bits(methods, 'layered', 'SHVC (emulated, x265)', 2)} bits",
-        f"layered needs {bits(methods, 'layered', 'Mei enhanced', 2)} bits",
-        f"they need {bits(methods, 'Mei enhanced', simulcast, 1)} at EL1 than simulcast",
+        f"layered needs {bits(methods, 'layered', shvc, 2)} bits, "
+        f"{bits(methods, 'layered', shvc, 2, rule=RULES[1]).split()[0]} as the mean of the images' BD-rates; "
+        f"at EL1 {bits(methods, 'layered', shvc, 1)}, in the paper {paper('SHVC')}.",
+        f"layered needs {bits(methods, 'layered', 'Mei enhanced', 2)} bits; at EL1 "
+        f"{bits(methods, 'layered', 'Mei enhanced', 1)}, in the paper {paper('Mei et al. (enhanced)').split()[0]}.",
+        f"they need {bits(methods, 'Mei enhanced', simulcast, 1)} bits than simulcast",
         f"the gain falls to {-measured_rate('out_of_distribution', 'layered', simulcast, 2, SCALES['6'][0]):.1f}%",
         f"rises to {-measured_rate('many_layers', 'layered', simulcast, 8, nine):.1f}%",
         f"take {bits('many_layers', 'layered', single, 8, nine)} bits than one layer",
-        f"GC takes [{gc['bpp']} bits per pixel]",
+        f"**GC** takes [{gc['bpp']} bits per pixel]",
         f"has {vvc['PSNR dB']} dB to GC's {gc['PSNR dB']}",
         f"takes {bits('gc_compass_kodak', 'GC + COMPASS', 'mean-scale + COMPASS', 2)} bits than above",
         f"it needs {bits('classical_kodak', 'mean-scale', bpg, 0)} bits than BPG",
@@ -338,6 +382,32 @@ def test_the_findings_that_stand_out_are_those_measured() -> None:
     everyday = dict(rows("| codec | BD-rate |"))
     ours = float(everyday.pop("mean-scale (`compass-small`)"))
     assert sum(float(rate) < ours for rate in everyday.values()) > len(everyday) / 2
+
+
+def test_what_it_says_in_short_is_what_was_measured() -> None:
+    fewer, more = (measured_rate("kodak_3layer", "layered", anchor, 2) for anchor in ANCHORS)
+    told = f"three sizes in one file take {-fewer:.0f}% fewer bits than three files, and {more:.0f}% more than the"
+    assert told in TEXT[README]
+    hours = sum(run["seconds"] for run in card("compass-small").training["runs"]) / 3600
+    shvc = measured_rate("compass_table_bl_el1", "layered", "SHVC (emulated, x265)", 2)
+    told = f"trained for {hours:.0f} hours of CPU: SHVC is {shvc:.0f}% ahead, and their base layer needs "
+    told += f"{base_gap():.0f}% more bits than"
+    assert told in TEXT[README]
+    points = run("kodak_3layer").points()
+    pixels = 192 * 128
+    longer = {
+        round((float(point["bpp"]) - float(points["simulcast mean-scale", quality, 0]["bpp"])) * pixels / 8)
+        for (codec, quality, layer), point in points.items()
+        if codec == "layered" and layer == 0
+    }
+    assert len(longer) == 1 and f"a layered file has {longer.pop()} bytes more around it" in TEXT[README]
+
+
+def base_gap() -> float:
+    """BD-rate of the base layer at full size on Kodak against CompressAI's published mbt2018-mean."""
+    points = [p for p in points_of("kodak_3layer") if (p["codec"], p["layer"]) == ("single mean-scale", "2")]
+    ours = Curve(tuple(float(p["bpp"]) for p in points), tuple(float(p["psnr"]) for p in points))
+    return bd_rate(published_curves()["compressai-mbt2018-mean_mse_cpu"], ours)
 
 
 def test_every_result_has_its_recipe_commit_and_time() -> None:
@@ -368,29 +438,31 @@ def test_what_was_measured_with_weights_that_were_replaced_since_says_so(
     told = next(row for row in rows("| recipe | commit |") if row[0] == f"`{run.name}`")[3]
     replaced = ", ".join(f"`{name}`" for name in earlier(run))
     assert told.partition("of earlier ")[2] == replaced
-    at_the_top = TEXT[PAGE].partition("replaced since: ")[2].partition(".")[0]
-    assert bool(replaced) == (f"`{run.name}`" in at_the_top)
+    for number, line in enumerate(LINES[PAGE]):
+        if line.endswith(f"]({run.name}/figure.svg)"):
+            notes = [below for below in LINES[PAGE][number + 1 : number + 3] if below.startswith(REPLACED)]
+            assert notes == ([f"{REPLACED}{replaced}."] if replaced else [])
 
 
+MARK = "\u2020"
 OF_THE_FINDINGS = {
-    "kodak_3layer": "three layers", "low_rate_kodak": "GC's rate", "universal_vector_large": "vector graphics",
-    "compass_table_bl_el1": "SHVC, Mei et al.", "out_of_distribution": "6 times", "many_layers": "nine layers",
-    "adaptation_kodak": "the minute of search", "gc_compass_kodak": "enhancement above GC", "classical_kodak": "BPG",
+    "kodak_3layer": "`layered bench kodak_3layer`)", "compass_table_bl_el1": "[is ahead]",
+    "out_of_distribution": "[at 6 times the base layer]", "many_layers": "[with nine layers]",
+    "adaptation_kodak": "% BD-rate]", "adaptation_layers": "[all three layers]", "gc_compass_kodak": "above GC]",
+    "universal_vector_large": "on larger vector graphics", "low_rate_kodak": "bits per pixel]",
+    "classical_kodak": "[Most everyday codecs beat the base layer]",
+    "liff_vs_liif": "[not better than LIIF]", "kodak_arbitrary": "[behind the paper]",
 }  # fmt: skip
+"""Words of the README behind which a mark stands if what they tell is of earlier weights, by run."""
 
 
 @pytest.mark.parametrize("name", OF_THE_FINDINGS)
-def test_findings_of_weights_that_were_replaced_since_say_so(name: str) -> None:
+def test_findings_of_weights_that_were_replaced_since_are_marked(name: str) -> None:
     (run,) = (run for run in published() if run.name == name)
-    told = TEXT[README].partition("the word that they are of earlier weights (")[2].partition(")")[0]
-    assert bool(earlier(run)) == (OF_THE_FINDINGS[name] in told)
-
-
-@pytest.mark.parametrize("name", ["many_layers", "adaptation_kodak", "adaptation_layers"])
-def test_sections_of_weights_that_were_replaced_since_say_so(name: str) -> None:
-    (run,) = (run for run in published() if run.name == name)
-    told = TEXT[PAGE].partition(f"(`layered bench {name}`")[2][:200]
-    assert bool(earlier(run)) == ("with weights that have been replaced since" in told)
+    text = re.sub(r"\]\([^)]*\)", "]", TEXT[README])
+    assert text.count(OF_THE_FINDINGS[name]) == 1
+    assert (f"{OF_THE_FINDINGS[name]}{MARK}" in text) == bool(earlier(run))
+    assert not earlier(run) or f"{MARK}: measured with weights that have been replaced since" in text
 
 
 @pytest.mark.parametrize("run", published(), ids=lambda run: run.name)

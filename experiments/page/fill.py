@@ -7,7 +7,7 @@ from their first cells.
 from __future__ import annotations
 
 import json
-import textwrap
+import re
 from collections.abc import Callable, Mapping
 from difflib import ndiff
 from functools import cached_property
@@ -24,11 +24,11 @@ from layered.files import write_bytes_atomic
 
 __all__ = ["fill", "filled"]
 
-WIDTH = 120
 BPG = "BPG (x265, 8 bits)"
 ANCHORS = ("simulcast mean-scale", "single mean-scale")
 DOMAINS = ("vector", "comic", "line")
 REPLACED = "Measured with weights that have been replaced since: "
+FIGURE = re.compile(r"\]\((\w+)/figure\.svg\)$")
 ORIGINS = "| recipe | commit | measured | besides |"
 
 
@@ -66,7 +66,7 @@ def filled(text: str, folder: Path) -> str:
                 told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 raise RecipeError(f"line {below + 1}, {row[0]!r}: not a row of this table ({told})") from None
     if ORIGINS in lines:
-        lines = _at_the_top(lines, runs.replaced)
+        lines = _below_figures(lines, runs.replaced)
     return "\n".join(lines) + "\n"
 
 
@@ -94,7 +94,7 @@ def _three_layers(row: list[str], runs: Runs) -> list[str]:
 
 def _all_methods(row: list[str], runs: Runs) -> list[str]:
     base, first, second = (shown(runs("compass_table_bl_el1").rate("layered", row[0], layer)) for layer in range(3))
-    return [row[0], base, first, row[3], second]
+    return [row[0], base, row[2], first, row[4], second]
 
 
 def _pairs_of_scales(row: list[str], runs: Runs) -> list[str]:
@@ -171,7 +171,7 @@ def _origins(row: list[str], runs: Runs) -> list[str]:
 
 TABLES: Mapping[str, Callable[[list[str], Runs], list[str]]] = {
     "| codec | against | BL 1/4 | EL1 1/2 | EL2 full |": _three_layers,
-    "| layered against | BL 1/4 | EL1 1/2 | the paper | EL2 full |": _all_methods,
+    "| layered against | BL 1/4 | the paper | EL1 1/2 | the paper | EL2 full |": _all_methods,
     "| layered against | lowest | mean | highest | the paper's mean |": _pairs_of_scales,
     "| EL2 / BL | against simulcast | the paper | against single-layer | the paper |": _beyond,
     "| layers | against simulcast | against single-layer |": _many_layers,
@@ -187,13 +187,15 @@ TABLES: Mapping[str, Callable[[list[str], Runs], list[str]]] = {
 """By the header of a table, what makes its rows."""
 
 
-def _at_the_top(lines: list[str], of_runs: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The lines with the paragraph that names the runs of replaced weights, above the list of contents."""
-    names = ", ".join(f"`{name}`" for name, weights in of_runs.items() if weights)
-    told = textwrap.wrap(f"{REPLACED}{names}.", WIDTH, break_long_words=False, break_on_hyphens=False) if names else []
-    start = next((number for number, line in enumerate(lines) if line.startswith(REPLACED)), None)
-    if start is None:
-        start = end = next(number for number, line in enumerate(lines) if line.startswith("- ["))
-    else:
-        end = lines.index("", start) + 1
-    return [*lines[:start], *([*told, ""] if told else []), *lines[end:]]
+def _below_figures(lines: list[str], of_runs: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The lines with a note of its replaced weights below the figure of every run that has some, and no other notes."""
+    told: list[str] = []
+    for line in lines:
+        if line.startswith(REPLACED) and told[-1:] == [""]:
+            del told[-1]
+            continue
+        told.append(line)
+        figure = FIGURE.search(line)
+        if figure and (weights := of_runs.get(figure[1])):
+            told += ["", f"{REPLACED}{', '.join(f'`{name}`' for name in weights)}."]
+    return told
