@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,15 @@ def test_what_it_says_of_training_is_what_the_cards_have() -> None:
     few, many = 5 * round(min(generative) / 5), 5 * round(max(generative) / 5)
     assert f"some {few} to {many} minutes of training each" in TEXT[README]
     assert f"the bundled weights have seen {card('compass-small').training['pictures']}" in TEXT[README]
+
+
+def test_the_pictures_of_the_training_are_counted_as_they_are_listed() -> None:
+    with (README.parent / "layered" / "training" / "pictures.csv").open(newline="") as file:
+        sets = Counter(row["repository and set"] for row in csv.DictReader(file))
+    told = " ".join((README.parent / "layered" / "training" / "README.md").read_text().split())
+    assert f"{500 + sets.total()} photographs: all 500 of BSDS500, and {sets.total()} larger ones" in told
+    assert sorted(sets.values()) == [14, 27, 27, 27]
+    assert "(27 each of CID22, of Sun-Hays80 and of a sample of ImageNet, 14 of the validation set of CLIC 2025" in told
 
 
 def test_the_table_of_bundled_weights_names_them_all() -> None:
