@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
+
 from adapters.adaptation import AdaptationSettings, PerImage
 from adapters.allocator import keep_memory
+from adapters.half import is_quick
 from baselines.fingerprint import source_digest
 from baselines.learned import BasePicture, LayeredFile, load_codec
 from baselines.protocol import Encoded, Quality, layer_qualities
@@ -14,7 +17,13 @@ from layered.image import Image8
 
 __all__ = ["AdaptedFile", "AdaptedPicture"]
 
-_SOURCES = ("adapters", "baselines/adapted.py", "layered/adaptation.py")
+_SOURCES = ("adapters", "baselines/adapted.py")
+
+
+def _fingerprint(settings: AdaptationSettings, device: str) -> dict[str, str]:
+    """What a search depends on besides the codec: its code, and in which numbers it computes on this machine."""
+    half = is_quick(torch.device(device)) if settings.half is None else settings.half
+    return {"adaptation": source_digest(*_SOURCES), "numbers": "bfloat16" if half else "float32"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class AdaptedFile(LayeredFile):
         return Encoded((data,), tuple(parse(data).ends))
 
     def fingerprint(self) -> Mapping[str, str]:
-        return {**super().fingerprint(), "adaptation": source_digest(*_SOURCES)}
+        return {**super().fingerprint(), **_fingerprint(self.adaptation, self.device)}
 
 
 @dataclass(frozen=True)
@@ -59,4 +68,4 @@ class AdaptedPicture(BasePicture):
         )
 
     def fingerprint(self) -> Mapping[str, str]:
-        return {**super().fingerprint(), "adaptation": source_digest(*_SOURCES)}
+        return {**super().fingerprint(), **_fingerprint(self.adaptation, self.device)}

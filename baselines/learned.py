@@ -31,9 +31,9 @@ LAYERED = "compass-small"
 """The bundled weights of the layered codec, where none are named."""
 
 _SOURCES = (
-    "baselines/learned.py", "layered/base", "layered/codec.py", "layered/enhancement", "layered/entropy",
-    "layered/fields.py", "layered/image.py", "layered/layer.py", "layered/rounding.py", "layered/spec.py",
-    "layered/stream.py",
+    "baselines/learned.py", "layered/adaptation.py", "layered/base", "layered/codec.py", "layered/enhancement",
+    "layered/entropy", "layered/fields.py", "layered/guide.py", "layered/image.py", "layered/layer.py",
+    "layered/rounding.py", "layered/spec.py", "layered/stream.py",
 )  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """How close the emulated SHVC comes to measurements of the reference software SHM, layer by layer.
 
     python -m experiments.shvc_check --reference DIR [--images N] [--scales 2_1]
+    python -m experiments.shvc_check --reference DIR --scales 4_2_1 --run out/kodak_3layer --codec layered
 
 DIR holds `shm11_kodak_2_1.csv` and such, named by the factors between the image and its layers, the base first: one
 row per image, QP and layer, with the layer's bits and its PSNR in RGB.  The same Kodak images are coded at the same
-QPs; bits are accumulated over layers, ours are those of whole files.
+QPs; bits are accumulated over layers.  Ours are those of whole files; theirs, as SHM's log counts them, are without
+start codes, 20 bytes of a file of one layer and 42 of three.  With a run, a codec of that is compared instead.
 """
 
 from __future__ import annotations
@@ -25,11 +27,13 @@ from baselines.x265 import MAX_QP
 from experiments.bdrate import Curve, bd_rate
 from experiments.data import DataSet, find_data
 from experiments.metrics import mean, psnr
+from experiments.runs import Results, load_results
+from experiments.tables import Tables
 from layered.errors import LayeredError, OptionError
 from layered.files import read_bytes
 from layered.image import check_scales, resize8
 
-__all__ = ["Key", "Point", "compare", "main", "measured", "referenced"]
+__all__ = ["Key", "Point", "against", "compare", "main", "measured", "referenced"]
 
 
 @dataclass(frozen=True, order=True)
@@ -109,6 +113,30 @@ def compare(ours: Mapping[Key, Point], theirs: Mapping[Key, Point]) -> list[tupl
     return rows
 
 
+def against(theirs: Mapping[Key, Point], results: Results, codec: str) -> list[tuple[int, str, float, float | None]]:
+    """The rows `mean curve` of `compare`, for a codec of a run.
+
+    Raises LayeredError for other images than the table's, a codec that the run lacks, or layers of other sizes;
+    CurveError where a curve makes no sense.
+    """
+    tables = Tables(results)
+    if codec not in tables.codecs:
+        raise LayeredError(f"{results.folder}: no codec {codec!r}; there are {', '.join(tables.codecs)}")
+    images = sorted({key.image for key in theirs})
+    if len(tables.ladders) > 1 or sorted(tables.complete(codec)) != images:
+        raise LayeredError(f"{results.folder}: not one set of scales, or not all of the table's {len(images)} images")
+    pixels = [layer.width * layer.height for layer in results.records[0].layers]
+    if len(pixels) != len({key.layer for key in theirs}):
+        raise LayeredError(f"{results.folder}: {len(pixels)} layers, and the table has others")
+    rows: list[tuple[int, str, float, float | None]] = []
+    for layer, count in enumerate(pixels):
+        of = [[theirs[Key(image, layer, qp)] for image in images] for qp in sorted({key.qp for key in theirs})]
+        anchor = _curve([Point(mean(p.bits for p in column), mean(p.psnr for p in column)) for column in of])
+        test = _curve([Point(point.bpp * count, point.psnr) for point in tables.points(codec, layer)])
+        rows.append((layer, "mean curve", bd_rate(anchor, test), None))
+    return rows
+
+
 def _curve(points: Sequence[Point]) -> Curve:
     return Curve(tuple(point.bits for point in points), tuple(point.psnr for point in points))
 
@@ -126,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--reference", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--images", type=int, help="the first so many; all by default")
     parser.add_argument("--scales", default="2_1", help="which table, for example 4_2_1")
+    parser.add_argument("--run", type=Path, help="folder of a run of the same images and scales")
+    parser.add_argument("--codec", default="layered", help="of the run")
     given = parser.parse_args(arguments)
     try:
         scales = _scales(given.scales)
@@ -134,11 +164,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = find_data("kodak", given.images)
         path = given.reference / f"shm11_kodak_{given.scales}.csv"
         theirs = referenced(path, [picture.name for picture in data.items])
-        ours = measured(EmulatedShvc(), data, scales, sorted({key.qp for key in theirs}))
-        rows = compare(ours, theirs)
+        if given.run:
+            results = load_results(given.run)
+            if tuple(results.recipe.scales) != (scales,):
+                raise LayeredError(f"{given.run}: its layers are not those of {given.scales}")
+            rows = against(theirs, results, given.codec)
+        else:
+            ours = measured(EmulatedShvc(), data, scales, sorted({key.qp for key in theirs}))
+            rows = compare(ours, theirs)
     except LayeredError as error:
         parser.error(str(error))
-    title = f"emulated SHVC against SHM, {given.scales}, {len(data.items)} images"
+    title = f"{given.codec if given.run else 'emulated SHVC'} against SHM, {given.scales}, {len(data.items)} images"
     table = Table("layer", "at", "rate", "PSNR", title=title)
     for layer, what, rate, score in rows:
         table.add_row(str(layer), what, f"{rate:+.2f} %", "" if score is None else f"{score:+.3f} dB")

@@ -56,11 +56,23 @@ def test_the_same_picture_is_adapted_to_the_same_bytes(image: Image8) -> None:
     assert first == second
 
 
-def test_the_fingerprint_adds_the_code_of_adaptation_to_that_of_the_plain_codec(image: Image8) -> None:
+def test_the_fingerprint_adds_code_and_numbers_of_adaptation_to_that_of_the_plain_codec(image: Image8) -> None:
     plain, own = LayeredFile().fingerprint(), AdaptedFile().fingerprint()
-    assert {name: own[name] for name in plain} == plain and own.keys() - plain.keys() == {"adaptation"}
+    added = {"adaptation", "numbers"}
+    assert {name: own[name] for name in plain} == plain and own.keys() - plain.keys() == added
     picture = AdaptedPicture("mean-scale", "any").fingerprint()
-    assert picture.keys() - BasePicture("mean-scale", "any").fingerprint().keys() == {"adaptation"}
+    assert picture.keys() - BasePicture("mean-scale", "any").fingerprint().keys() == added
+
+
+def test_a_search_in_other_numbers_is_another(image: Image8, monkeypatch: pytest.MonkeyPatch) -> None:
+    def numbers(settings: AdaptationSettings) -> str:
+        return AdaptedFile(adaptation=settings).fingerprint()["numbers"]
+
+    for quick, name in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr("baselines.adapted.is_quick", lambda device, quick=quick: quick)
+        assert numbers(REFINE) == name
+        assert numbers(REFINE.model_copy(update={"half": True})) == "bfloat16"
+        assert numbers(REFINE.model_copy(update={"half": False})) == "float32"
 
 
 def test_a_recipes_words_build_the_adapted_codecs() -> None:

@@ -9,10 +9,12 @@ import pytest
 from baselines.shvc.emulated import EmulatedShvc
 from experiments.bdrate import Curve, bd_rate
 from experiments.data import find_data
-from experiments.shvc_check import Key, Point, compare, main, measured, referenced
+from experiments.runs import Results
+from experiments.shvc_check import Key, Point, against, compare, main, measured, referenced
 from layered.errors import LayeredError
 from layered.image import save_image
 from tests.conftest import smooth_picture
+from tests.experiments.small_run import QUALITIES
 
 TABLE = """image,scales,qp,layer,width,height,layer_bits,psnr_rgb_db,file_bytes
 a.png,"2,1",24,0,32,24,1000,36.0,400
@@ -71,6 +73,24 @@ def test_our_bits_are_those_of_whole_files(tmp_path: Path) -> None:
     sizes = EmulatedShvc().encode(image, (0.5, 1), 21).layer_bytes
     assert [made[Key("a", layer, 30)].bits for layer in (0, 1)] == [8 * size for size in sizes]
     assert made[Key("a", 1, 30)].psnr > 20
+
+
+def test_a_run_is_compared_layer_by_layer(small_results: Results) -> None:
+    codec, factor = "single webp", 0.8
+    theirs = {
+        Key(record.image, layer, number): Point(factor * 8 * held.bytes, held.psnr)
+        for number, quality in enumerate(QUALITIES)
+        for record in small_results.records
+        if record.codec == codec and record.quality == quality
+        for layer, held in enumerate(record.layers)
+    }
+    rows = against(theirs, small_results, codec)
+    assert [(layer, what) for layer, what, _, _ in rows] == [(0, "mean curve"), (1, "mean curve")]
+    assert [rate for _, _, rate, _ in rows] == pytest.approx([25, 25])
+    with pytest.raises(LayeredError, match="no codec 'nobody'"):
+        against(theirs, small_results, "nobody")
+    with pytest.raises(LayeredError, match="not all of the table's 1 images"):
+        against({key: point for key, point in theirs.items() if key.image == "p0"}, small_results, codec)
 
 
 @pytest.mark.parametrize("words", [["--scales", "x"], ["--scales", "1_2"], ["--images", "0"]])
