@@ -21,6 +21,8 @@ RULES = ("curve of averages", "mean of images")
 Mean of images: each image's curves are compared, and the percentages averaged."""
 
 SMALL_OVERLAP = 0.5
+SHARED = "share only"
+"""In a note of curves that overlap less than that."""
 NAMED_IMAGES = 3
 MOST = 0.9
 """Share of the images that must have a BD-rate of their own: a mean over the few that do would mislead."""
@@ -210,24 +212,30 @@ class Tables:
             return Cell(None, (str(error),))
         share = overlap(*curves)
         if share < SMALL_OVERLAP:
-            return Cell(value, (f"the curves share only {share:.0%} of the shorter one's range of PSNR",))
+            return Cell(value, (f"the curves {SHARED} {share:.0%} of the shorter one's range of PSNR",))
         return Cell(value)
 
     def _of_images(self, anchor: str, test: str, where: tuple[int, int], images: Sequence[str]) -> Cell:
-        values, faults = [], {}
+        values, shares, faults = [], {}, {}
         for image in images:
             try:
                 curves = [self.curve(codec, where, [image]) for codec in (anchor, test)]
                 values.append(bd_rate(curves[0], curves[1], self.results.recipe.bd_rate))
+                shares[image] = overlap(*curves)
             except LayeredError as error:
                 faults[image] = str(error)
+        notes: tuple[str, ...] = ()
+        if few := [image for image, share in shares.items() if share < SMALL_OVERLAP]:
+            least = min(few, key=shares.__getitem__)
+            told = f"the curves of {len(few)} of {len(images)} images {SHARED} less than half of a range of PSNR"
+            notes = (f"{told}, {least}'s {shares[least]:.0%}",)
         if not faults:
-            return Cell(mean(values))
+            return Cell(mean(values), notes)
         names = ", ".join(list(faults)[:NAMED_IMAGES]) + (" and others" if len(faults) > NAMED_IMAGES else "")
         reason = f"{len(faults)} of {len(images)} images ({names}): {next(iter(faults.values()))}"
         if len(values) < MOST * len(images):
             return Cell(None, (f"no mean, because of {reason}",))
-        return Cell(mean(values), (f"without {reason}",))
+        return Cell(mean(values), (*notes, f"without {reason}"))
 
 
 def mean_of_all(values: Sequence[float | None]) -> float | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.page.numbers import Measured, shown
+from experiments.page.numbers import Measured
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -34,7 +34,7 @@ def run(recipe: str) -> Measured:
 
 def measured(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> str:
     """The BD-rate as a table shows it, a dash where the curves have too little in common."""
-    return shown(run(recipe).rate(codec, anchor, layer, scales))
+    return run(recipe).told(codec, anchor, layer, scales)
 
 
 def measured_rate(recipe: str, codec: str, anchor: str, layer: int, scales: str | None = None) -> float:

@@ -89,11 +89,11 @@ class Runs:
 
 def _three_layers(row: list[str], runs: Runs) -> list[str]:
     names = [name.lower().replace("single-layer", "single").replace("jpeg 2000", "jpeg2000") for name in row[:2]]
-    return [*row[:2], *(shown(runs("kodak_3layer").rate(names[0], names[1], layer)) for layer in range(3))]
+    return [*row[:2], *(runs("kodak_3layer").told(names[0], names[1], layer) for layer in range(3))]
 
 
 def _all_methods(row: list[str], runs: Runs) -> list[str]:
-    base, first, second = (shown(runs("compass_table_bl_el1").rate("layered", row[0], layer)) for layer in range(3))
+    base, first, second = (runs("compass_table_bl_el1").told("layered", row[0], layer) for layer in range(3))
     return [row[0], base, row[2], first, row[4], second]
 
 
@@ -108,14 +108,14 @@ def _pairs_of_scales(row: list[str], runs: Runs) -> list[str]:
 
 def _beyond(row: list[str], runs: Runs) -> list[str]:
     label = ladder_label([ratio / float(row[0]) for ratio in (1, 2, float(row[0]))])
-    simulcast, single = (shown(runs("out_of_distribution").rate("layered", anchor, 2, label)) for anchor in ANCHORS)
+    simulcast, single = (runs("out_of_distribution").told("layered", anchor, 2, label) for anchor in ANCHORS)
     return [row[0], simulcast, row[2], single, row[4]]
 
 
 def _many_layers(row: list[str], runs: Runs) -> list[str]:
     labels = {str(len(scales)): ladder_label(scales) for scales in load_recipe("many_layers").scales}
     top, label = int(row[0]) - 1, labels[row[0]]
-    return [row[0], *(shown(runs("many_layers").rate("layered", anchor, top, label)) for anchor in ANCHORS)]
+    return [row[0], *(runs("many_layers").told("layered", anchor, top, label) for anchor in ANCHORS)]
 
 
 def _everyday(row: list[str], runs: Runs) -> list[str]:
@@ -123,7 +123,7 @@ def _everyday(row: list[str], runs: Runs) -> list[str]:
 
 
 def _base_layers(row: list[str], runs: Runs) -> list[str]:
-    return [row[0], shown(runs("base_layers").rate(row[0].split(" (")[0].lower(), "mean-scale"))]
+    return [row[0], runs("base_layers").told(row[0].split(" (")[0].lower(), "mean-scale")]
 
 
 def _at_one_rate(row: list[str], runs: Runs) -> list[str]:
@@ -138,19 +138,19 @@ def _tunable(row: list[str], runs: Runs) -> list[str]:
 def _steps(row: list[str], runs: Runs) -> list[str]:
     run, steps = runs("adaptation_steps"), row[0].split(",")[0].rsplit(" ", 1)[1]
     codec = f"{'universal' if 'adapters' in row[0] else 'refine'} {steps}"
-    return [row[0], *(shown(run.rate(codec, "plain", rule=rule)) for rule in RULES), f"{run.seconds(codec):.0f}"]
+    return [row[0], *(run.told(codec, "plain", rule=rule) for rule in RULES), f"{run.seconds(codec):.0f}"]
 
 
 def _domains(row: list[str], runs: Runs) -> list[str]:
     found = [runs(f"universal_{domain}") for domain in DOMAINS]
     gains = [run.more_db(row[0], "plain") for run in found]
-    rates = [shown(run.rate(row[0], "plain")) for run in found]
+    rates = [run.told(row[0], "plain") for run in found]
     return [row[0], *rates, *("-" if gain is None else f"{gain:+.2f}" for gain in gains)]
 
 
 def _stacks(row: list[str], runs: Runs) -> list[str]:
     run, plain = runs("adaptation_layers"), "GC plain" if row[0].startswith("GC") else "plain"
-    return [row[0], *(shown(run.rate(row[0], plain, layer)) for layer in range(3)), f"{run.seconds(row[0]):.0f}"]
+    return [row[0], *(run.told(row[0], plain, layer) for layer in range(3)), f"{run.seconds(row[0]):.0f}"]
 
 
 def _origins(row: list[str], runs: Runs) -> list[str]:

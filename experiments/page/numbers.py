@@ -10,7 +10,7 @@ from statistics import mean
 from experiments.bdrate import Curve, CurveError, bd_psnr, bd_rate
 from experiments.page.items import FILE, read_items
 from experiments.page.kept import read_table
-from experiments.tables import RULES
+from experiments.tables import RULES, SHARED
 from layered.errors import RecipeError
 
 __all__ = ["Measured", "shown"]
@@ -35,16 +35,27 @@ class Measured:
         scales: the label of the layers' scales, where the run has several.  rule: how images are put together, one of
         `experiments.tables.RULES`.  Raises RecipeError where the run has no such row.
         """
+        found = self._row(codec, anchor, layer, scales, rule)["bd_rate_percent"]
+        return float(found) if found else None
+
+    def told(
+        self, codec: str, anchor: str, layer: int = 0, scales: str | None = None, rule: str = RULES[0]
+    ) -> str:
+        """The same as the page shows it, with a star where the curves share less than half of a range of PSNR."""
+        row = self._row(codec, anchor, layer, scales, rule)
+        return shown(self.rate(codec, anchor, layer, scales, rule)) + "\\*" * (SHARED in row["notes"])
+
+    def _row(self, codec: str, anchor: str, layer: int, scales: str | None, rule: str) -> dict[str, str]:
         wanted = {"codec": codec, "anchor": anchor, "layer": str(layer), "rule": rule}
         if scales is not None:
             wanted["scales"] = scales
-        found = [row["bd_rate_percent"] for row in self._rates if wanted.items() <= row.items()]
+        found = [row for row in self._rates if wanted.items() <= row.items()]
         if len(found) != 1:
             where = "" if scales is None else f", {scales}"
             number = len(found) or "no"
             row = f"BD-rate of {codec!r} against {anchor!r}, layer {layer}{where}"
             raise RecipeError(f"{self.folder.name}: {number} {row}")
-        return float(found[0]) if found[0] else None
+        return found[0]
 
     def points(self) -> dict[tuple[str, str, int], dict[str, str]]:
         """The averages by codec, quality and layer.  Raises RecipeError for a run of several sets of scales."""

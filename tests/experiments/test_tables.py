@@ -142,5 +142,7 @@ def test_a_small_overlap_is_noted_beside_the_value() -> None:
     def barely(codec: str, index: int, image: str) -> tuple[float, float]:
         return 0.1 * 2**index, (30 if codec == ANCHOR else 35) + 2.0 * index
 
-    cell = Tables(results_of(barely)).bd_cell(ANCHOR, TEST, 0, AVERAGE)
-    assert cell.value is not None and "share only 17%" in cell.notes[0]
+    average, per_image = (Tables(results_of(barely)).bd_cell(ANCHOR, TEST, 0, rule) for rule in RULES)
+    assert average.value is not None and "share only 17%" in average.notes[0]
+    assert per_image.value is not None
+    assert per_image.notes == ("the curves of 2 of 2 images share only less than half of a range of PSNR, a's 17%",)
