@@ -62,6 +62,7 @@ def test_what_adapters_bring_beside_refined_latents_is_what_was_measured() -> No
     comics = measured("universal_comic_large", "universal", "refine", 0).removeprefix("-")
     assert f"of the comics {comics}%, so adapters hardly pay there" in TEXT[PAGE]
     assert f"has {large[0]}% with adapters and {large[1]}% without" in TEXT[README]
+    assert abs(float(comics)) < 0.5 and "on comics adapters bring nothing" in TEXT[README]
 
 
 def test_what_the_methods_of_others_send_is_what_was_measured() -> None:
