@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from baselines.classes import is_class_name
 from experiments.data import Picture
 from experiments.decoded import Coded, decode_all
 from experiments.distances import Extractor, features_of, fid, find_extractor, kid
@@ -188,14 +189,21 @@ def _name_of(weights: str) -> str:
 
 def _require_sense(given: argparse.Namespace) -> None:
     """Raises OptionError for options that would do nothing."""
+
+    def there(*values: object) -> bool:
+        return any(value is not None for value in values)
+
     of_a_run = not given.weights and given.source and Path(given.source).is_dir()
     dead = {
-        "--qualities and --pictures go with --weights": not given.weights and (given.qualities or given.pictures),
+        "--qualities and --pictures go with --weights": given.weights is None
+        and there(given.qualities, given.pictures),
         "--out, --workers and --set are for what is measured now, not for the folder of a run; name its recipe":
-        of_a_run and (given.out or given.workers is not None or given.overrides),
-        "--patch and --seed go with --features": not given.features and (given.patch or given.seed is not None),
-        "--classes, --ignore and --device go with --segmenter": not given.segmenter
-        and (given.classes or given.ignore is not None or given.device),
+        of_a_run and (given.overrides or there(given.out, given.workers)),
+        "--patch and --seed go with --features": given.features is None and there(given.patch, given.seed),
+        "--classes, --ignore and --device go with --segmenter": given.segmenter is None
+        and there(given.classes, given.ignore, given.device),
+        "--device is for a segmenter from a file; a class chooses its own": given.segmenter is not None
+        and is_class_name(given.segmenter) and there(given.device),
     }
     if wrong := next((told for told, is_so in dead.items() if is_so), None):
         raise OptionError(wrong)

@@ -102,10 +102,7 @@ def compare(ours: Mapping[Key, Point], theirs: Mapping[Key, Point]) -> list[tupl
         for image in images:
             anchor, test = (_curve([points[Key(image, layer, qp)] for qp in qps]) for points in (theirs, ours))
             single.append(bd_rate(anchor, test))
-        means = []
-        for points in (theirs, ours):
-            of = [[points[Key(image, layer, qp)] for image in images] for qp in qps]
-            means.append([Point(mean(p.bits for p in column), mean(p.psnr for p in column)) for column in of])
+        means = [_means([[of[Key(image, layer, qp)] for image in images] for qp in qps]) for of in (theirs, ours)]
         for qp, their, our in zip(qps, *means, strict=True):
             rows.append((layer, f"QP {qp}", 100 * (our.bits / their.bits - 1), our.psnr - their.psnr))
         rows.append((layer, "mean curve", bd_rate(_curve(means[0]), _curve(means[1])), None))
@@ -116,25 +113,34 @@ def compare(ours: Mapping[Key, Point], theirs: Mapping[Key, Point]) -> list[tupl
 def against(theirs: Mapping[Key, Point], results: Results, codec: str) -> list[tuple[int, str, float, float | None]]:
     """The rows `mean curve` of `compare`, for a codec of a run.
 
-    Raises LayeredError for other images than the table's, a codec that the run lacks, or layers of other sizes;
-    CurveError where a curve makes no sense.
+    Raises LayeredError for other or smaller images than the table's, for a codec that the run lacks, and for another
+    number of layers; CurveError where a curve makes no sense.
     """
     tables = Tables(results)
     if codec not in tables.codecs:
         raise LayeredError(f"{results.folder}: no codec {codec!r}; there are {', '.join(tables.codecs)}")
-    images = sorted({key.image for key in theirs})
+    images, layers, qps = (sorted({getattr(key, name) for key in theirs}) for name in ("image", "layer", "qp"))
     if len(tables.ladders) > 1 or sorted(tables.complete(codec)) != images:
         raise LayeredError(f"{results.folder}: not one set of scales, or not all of the table's {len(images)} images")
-    pixels = [layer.width * layer.height for layer in results.records[0].layers]
-    if len(pixels) != len({key.layer for key in theirs}):
-        raise LayeredError(f"{results.folder}: {len(pixels)} layers, and the table has others")
+    if results.recipe.data.longest_side is not None:
+        raise LayeredError(f"{results.folder}: its images were shrunk, those of the table were not")
+    records = [record for record in results.records if record.codec == codec]
+    if any(len(record.layers) != len(layers) for record in records):
+        raise LayeredError(f"{results.folder}: its layers are not the {len(layers)} of the table")
     rows: list[tuple[int, str, float, float | None]] = []
-    for layer, count in enumerate(pixels):
-        of = [[theirs[Key(image, layer, qp)] for image in images] for qp in sorted({key.qp for key in theirs})]
-        anchor = _curve([Point(mean(p.bits for p in column), mean(p.psnr for p in column)) for column in of])
-        test = _curve([Point(point.bpp * count, point.psnr) for point in tables.points(codec, layer)])
-        rows.append((layer, "mean curve", bd_rate(anchor, test), None))
+    for layer in layers:
+        anchor = [[theirs[Key(image, layer, qp)] for image in images] for qp in qps]
+        test = [
+            [Point(8 * r.layers[layer].bytes, r.layers[layer].psnr) for r in records if r.quality == quality]
+            for quality in tables.qualities(codec)
+        ]
+        rows.append((layer, "mean curve", bd_rate(_curve(_means(anchor)), _curve(_means(test))), None))
     return rows
+
+
+def _means(columns: Sequence[Sequence[Point]]) -> list[Point]:
+    """Of each column, which is one QP or quality, the means over its images."""
+    return [Point(mean(p.bits for p in column), mean(p.psnr for p in column)) for column in columns]
 
 
 def _curve(points: Sequence[Point]) -> Curve:

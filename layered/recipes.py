@@ -154,8 +154,9 @@ def _set(values: dict[str, Any], override: str) -> None:
             node = node[index]
         elif isinstance(node, dict):  # a mapping that the recipe leaves out begins empty
             if not last and node.get(key) is None:
-                if keys[depth + 1].isdigit():
-                    raise RecipeError(f"--set {override}: there is no list {key!r}; give the whole, as {key}=[{text}]")
+                if _is_number(keys[depth + 1]):
+                    there = ".".join(keys[: depth + 1])
+                    raise RecipeError(f"--set {override}: there is no list {there!r}; lists are given whole")
                 node[key] = {}
             node[key] = value if last else node[key]
             node = node[key]
@@ -163,11 +164,15 @@ def _set(values: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override}: there is no {'.'.join(keys[: depth + 1])!r}")
 
 
+def _is_number(key: str) -> bool:
+    return key.isascii() and key.isdecimal()
+
+
 def _position(entries: list[Any], key: str, override: str) -> int:
     names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
     if key in names:
         return names.index(key)
-    if key.isdigit() and int(key) < len(entries):
+    if _is_number(key) and int(key) < len(entries):
         return int(key)
     known = [str(name) for name in names if name is not None]
     hint = f"; names are {', '.join(known)}" if known else ""

@@ -91,7 +91,7 @@ def test_what_it_says_of_adapting_all_layers_is_what_was_measured() -> None:
     gains = [run("adaptation_layers").rate(codec, "plain", 2) for codec in whole]
     assert None not in gains
     least, most = max(filter(None, gains)), min(filter(None, gains))
-    assert f"adapted have {shown(least)} to {shown(most)}% at the top of small pictures" in TEXT[README]
+    assert f"adapted save {-least:.1f} to {-most:.1f}% at the top of small pictures" in TEXT[README]
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,17 @@ def test_published_curves_are_met_as_nearly_as_was_measured() -> None:
     assert told == [f"{found['webp']}, {found['jpeg2000']}", found["jpeg"], found["bpg"]]
 
 
+def test_what_it_says_of_shm_itself_is_what_was_measured() -> None:
+    lines = (RESULTS / "shvc_check.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[0].strip() == "layered against SHM, 4_2_1, 24 images"
+    rates = [re.findall(r"[+-][\d.]+", line)[0] for line in lines if "mean curve" in line]
+    more = [f"{float(rate):.1f}" for rate in rates]
+    assert len(more) == 3 and all(float(rate) > 0 for rate in rates)
+    told = "needs {}, {} and {}% more bits".format(*more)
+    assert f"layered {told} in its three layers" in TEXT[README]
+    assert f"{told} than SHM in its three layers" in TEXT[PAGE]
+
+
 def test_the_table_of_base_layers_is_what_was_measured() -> None:
     table = rows("| base layer | BD-rate |")
     names = [row[0].split(" (")[0].lower() for row in table]
@@ -410,7 +421,7 @@ def test_the_findings_that_stand_out_are_those_measured() -> None:
         f"**GC** takes [{gc['bpp']} bits per pixel]",
         f"has {vvc['PSNR dB']} dB to GC's {gc['PSNR dB']}",
         f"takes {bits('gc_compass_kodak', 'GC + COMPASS', 'mean-scale + COMPASS', 2)} bits than above",
-        f"at full size and its PSNR BPG needs {fewer_bits(BPG)} bits, VVC {fewer_bits('VVC 4:2:0 (VVenC)')}.",
+        f"at full size and equal PSNR BPG needs {fewer_bits(BPG)} bits, VVC {fewer_bits('VVC 4:2:0 (VVenC)')}.",
         "{} of CompressAI's time to encode and {} to decode; three layers take {} and {} times".format(*times),
     ):
         assert told in text, told

@@ -177,14 +177,17 @@ class PriorRecipe(Strict):
     log_every: int = Field(default=20, ge=1)
 
 
-def _flat(start: dict[Any, Any]) -> dict[Any, Any]:
-    """Nested mappings as one, with dots between their keys."""
+def _flat(start: dict[Any, Any], depth: int = 0) -> dict[Any, Any]:
+    """Nested mappings as one, with dots between their keys.  Raises ValueError for a part that is there twice."""
+    if depth > 8:
+        raise ValueError("mappings within mappings; a part is named as enhancement.predictor")
     flat: dict[Any, Any] = {}
     for part, held in start.items():
-        if isinstance(held, dict):
-            flat |= {f"{part}.{name}": value for name, value in _flat(held).items()}
-        else:
-            flat[part] = held
+        below = _flat(held, depth + 1) if isinstance(held, dict) else None
+        found = {part: held} if below is None else {f"{part}.{name}": value for name, value in below.items()}
+        if twice := flat.keys() & found.keys():
+            raise ValueError(f"{min(twice)} is given twice")
+        flat |= found
     return flat
 
 

@@ -171,6 +171,8 @@ def test_the_command_measures_what_a_recipe_lacks_first(
         (["demo", "--features", "own.py:Extract", "--pictures", "b"], "--qualities and --pictures go with --weights"),
         (["demo", "--features", "own.py:Extract", "--device", "cpu"], "--device go with --segmenter"),
         (["demo", "--segmenter", "own.py:Segment", "--labels", "labels", "--seed", "0"], "--seed go with --features"),
+        (["demo", "--segmenter", "own.py:Segment", "--labels", "labels", "--patch", "0"], "--seed go with --features"),
+        (["demo", "--segmenter", "own.py:Segment", "--labels", "labels", "--device", "cpu"], "a segmenter from a file"),
         (["--weights", "compass-small", "--features", "own.py:Extract"], "--weights goes with --qualities"),
         (["out", "--segmenter", "own.py:Segment", "--labels", "labels"], "needs --classes"),
         (["out", "--features", "own.py:Extract", "--patch", "0"], "squares of 0 pixels a side"),

@@ -47,7 +47,7 @@ def test_an_override_reaches_into_a_part_that_the_recipe_leaves_out() -> None:
 
 
 def test_a_list_that_is_left_out_is_given_whole() -> None:
-    with pytest.raises(RecipeError, match="there is no list 'part'; give the whole, as part=\\[3\\]"):
+    with pytest.raises(RecipeError, match="there is no list 'part'; lists are given whole"):
         check(Whole, {"name": "a"}, ["part.0=3"])
 
 

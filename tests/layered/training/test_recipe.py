@@ -44,6 +44,10 @@ def test_the_start_of_a_part_is_set_by_its_dotted_name() -> None:
     expected = {"enhancement.residual": "r.safetensors", "enhancement.predictor": "p.safetensors", "base": "b"}
     assert start == expected
     assert load_recipe("compass_small", [f"start={expected}"]).start == expected
+    with pytest.raises(RecipeError, match=r"enhancement\.predictor is given twice"):
+        load_recipe("compass_small", ["start={enhancement.predictor: a, enhancement: {predictor: b}}"])
+    with pytest.raises(RecipeError, match="mappings within mappings"):
+        load_recipe("compass_small", ["start={a: &x {b: *x}}"])
     with pytest.raises(RecipeError, match=r"start\.base: Input should be a valid string"):
         load_recipe("compass_small", ["start.base=[a]"])
 
