@@ -227,8 +227,8 @@ class Tables:
         notes: tuple[str, ...] = ()
         if few := [image for image, share in shares.items() if share < SMALL_OVERLAP]:
             least = min(few, key=shares.__getitem__)
-            told = f"the curves of {len(few)} of {len(images)} images {SHARED} less than half of a range of PSNR"
-            notes = (f"{told}, {least}'s {shares[least]:.0%}",)
+            told = f"the curves of {len(few)} of {len(images)} images {SHARED} a part of their range of PSNR"
+            notes = (f"{told}, less than half ({least} {shares[least]:.0%})",)
         if not faults:
             return Cell(mean(values), notes)
         names = ", ".join(list(faults)[:NAMED_IMAGES]) + (" and others" if len(faults) > NAMED_IMAGES else "")

@@ -145,4 +145,5 @@ def test_a_small_overlap_is_noted_beside_the_value() -> None:
     average, per_image = (Tables(results_of(barely)).bd_cell(ANCHOR, TEST, 0, rule) for rule in RULES)
     assert average.value is not None and "share only 17%" in average.notes[0]
     assert per_image.value is not None
-    assert per_image.notes == ("the curves of 2 of 2 images share only less than half of a range of PSNR, a's 17%",)
+    told = "the curves of 2 of 2 images share only a part of their range of PSNR, less than half (a 17%)"
+    assert per_image.notes == (told,)
