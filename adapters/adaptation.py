@@ -124,6 +124,10 @@ class AdaptationSettings(Strict):
             plan = plan.model_copy(update={name: value for name, value in given.items() if value is not None})
         return replace(method, first=first, last=last, plan=plan)
 
+    def in_half(self, device: torch.device) -> bool:
+        """Whether steps are in bfloat16 on that device, as asked for or else where that is quick."""
+        return is_quick(device) if self.half is None else self.half
+
     def check(self, layers: int) -> None:
         """Raise OptionError for settings that do not go together, or not with a stream of so many layers."""
         self.resolved()
@@ -177,7 +181,7 @@ class PerImage:
         codec = private(codec)
         wanted = range(count) if settings.layers == "all" else settings.layers
         generator = torch.Generator().manual_seed(settings.seed)
-        half = is_quick(codec.device) if settings.half is None else settings.half
+        half = settings.in_half(codec.device)
         methods = {k: self.method for k in wanted}
         if settings.sites is not None and (plan := self.method.plan) is not None:
             there = named_in_layers(codec, originals, qualities, guide, wanted, plan.kind, settings.sites)

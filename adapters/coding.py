@@ -46,7 +46,7 @@ class Coding(ABC):
 
     A group is first given a `Quantiser` by `fit`; `quantise` and `rate` serve optimisation, `group` and `values` turn
     numbers into what is coded and back, `write` and `read` are exact inverses.  lasts: for how many steps of
-    optimisation a quantiser serves.
+    optimisation a quantiser serves; one where a grid lies between the outer numbers, which clips them as they move.
     """
 
     lasts: ClassVar[int] = 1

@@ -6,7 +6,7 @@ import lzma
 import struct
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +26,6 @@ class Linear8(Coding):
 
     192 numbers take 1600 bits, as of Zou et al. (2021).
     """
-
-    lasts: ClassVar[int] = 1  # a grid between the outer numbers clips them as soon as they move
 
     def fit(self, values: Tensor, step: float | None = None, scale: float | None = None) -> Quantiser:
         """From the values alone: step and scale have nothing to say here."""

@@ -9,7 +9,6 @@ import torch
 
 from adapters.adaptation import AdaptationSettings, PerImage
 from adapters.allocator import keep_memory
-from adapters.half import is_quick
 from baselines.fingerprint import source_digest
 from baselines.learned import BasePicture, LayeredFile, load_codec
 from baselines.protocol import Encoded, Quality, layer_qualities
@@ -22,8 +21,8 @@ _SOURCES = ("adapters", "baselines/adapted.py")
 
 def _fingerprint(settings: AdaptationSettings, device: str) -> dict[str, str]:
     """What a search depends on besides the codec: its code, and in which numbers it computes on this machine."""
-    half = is_quick(torch.device(device)) if settings.half is None else settings.half
-    return {"adaptation": source_digest(*_SOURCES), "numbers": "bfloat16" if half else "float32"}
+    numbers = "bfloat16" if settings.in_half(torch.device(device)) else "float32"
+    return {"adaptation": source_digest(*_SOURCES), "numbers": numbers}
 
 
 @dataclass(frozen=True)

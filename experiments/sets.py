@@ -215,10 +215,9 @@ def _measures(given: argparse.Namespace) -> Measures:
     classes = given.classes.split(",") if given.classes else ()
     device = given.device or "cpu"
     segmenter = find_segmenter(given.segmenter, classes, given.ignore, device) if given.segmenter else None
-    if given.features is None:
-        return Measures(segmenter, given.labels)
-    patch, seed = (256 if given.patch is None else given.patch), given.seed or 0
-    return Measures(segmenter, given.labels, find_extractor(given.features), patch, seed)
+    extractor = find_extractor(given.features) if given.features else None
+    own = {name: value for name in ("patch", "seed") if (value := getattr(given, name)) is not None}
+    return Measures(segmenter, given.labels, extractor, **own)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

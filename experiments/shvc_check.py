@@ -161,10 +161,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, help="the first so many; all by default")
     parser.add_argument("--scales", default="2_1", help="which table, for example 4_2_1")
     parser.add_argument("--run", type=Path, help="folder of a run of the same images and scales")
-    parser.add_argument("--codec", default="layered", help="of the run")
+    parser.add_argument("--codec", help="of the run: layered unless said")
     given = parser.parse_args(arguments)
     try:
-        scales = _scales(given.scales)
+        scales, codec = _scales(given.scales), given.codec or "layered"
+        if given.codec and not given.run:
+            raise OptionError("--codec goes with --run")
         if given.images is not None and given.images < 1:
             raise OptionError(f"at least one image is needed, got {given.images}")
         data = find_data("kodak", given.images)
@@ -174,13 +176,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             results = load_results(given.run)
             if tuple(results.recipe.scales) != (scales,):
                 raise LayeredError(f"{given.run}: its layers are not those of {given.scales}")
-            rows = against(theirs, results, given.codec)
+            rows = against(theirs, results, codec)
         else:
             ours = measured(EmulatedShvc(), data, scales, sorted({key.qp for key in theirs}))
             rows = compare(ours, theirs)
     except LayeredError as error:
         parser.error(str(error))
-    title = f"{given.codec if given.run else 'emulated SHVC'} against SHM, {given.scales}, {len(data.items)} images"
+    title = f"{codec if given.run else 'emulated SHVC'} against SHM, {given.scales}, {len(data.items)} images"
     table = Table("layer", "at", "rate", "PSNR", title=title)
     for layer, what, rate, score in rows:
         table.add_row(str(layer), what, f"{rate:+.2f} %", "" if score is None else f"{score:+.3f} dB")

@@ -13,7 +13,7 @@ import pytest
 
 from experiments.bdrate import Curve, bd_rate
 from experiments.known import KNOWN
-from experiments.page.fill import REPLACED
+from experiments.page.fill import BPG, REPLACED
 from experiments.page.index import Published, published
 from experiments.page.kept import read_table
 from experiments.page.models import earlier
@@ -167,9 +167,6 @@ def of_the_paper(anchor: str, ratios: tuple[int, ...]) -> float:
     rate = published_rates("compass").find("Kodak", "COMPASS", METHODS_OF_THE_PAPER[anchor], ratios)
     assert rate is not None
     return rate
-
-
-BPG = "BPG (x265, 8 bits)"
 
 
 def test_the_table_of_everyday_codecs_is_what_was_measured() -> None:
@@ -396,10 +393,10 @@ def test_the_findings_that_stand_out_are_those_measured() -> None:
     def paper(anchor: str) -> str:
         return told_as(published_rates("compass").find("Kodak", "COMPASS", anchor, (1, 2)))
 
-    simulcast, single = ANCHORS
     def fewer_bits(codec: str) -> str:
         return bits("classical_kodak", codec, "mean-scale", 0)
 
+    simulcast, single = ANCHORS
     methods, shvc = "compass_table_bl_el1", "SHVC (emulated, x265)"
     ladders = {len(scales): ladder_label(scales) for scales in load_recipe("many_layers").scales}
     three, nine = ladders[3], ladders[9]

@@ -35,17 +35,19 @@ class Measured:
         scales: the label of the layers' scales, where the run has several.  rule: how images are put together, one of
         `experiments.tables.RULES`.  Raises RecipeError where the run has no such row.
         """
-        found = self._row(codec, anchor, layer, scales, rule)["bd_rate_percent"]
-        return float(found) if found else None
+        return self._cell(codec, anchor, layer, scales, rule)[0]
 
     def told(
         self, codec: str, anchor: str, layer: int = 0, scales: str | None = None, rule: str = RULES[0]
     ) -> str:
         """The same as the page shows it, with a star where the curves share less than half of a range of PSNR."""
-        row = self._row(codec, anchor, layer, scales, rule)
-        return shown(self.rate(codec, anchor, layer, scales, rule)) + "\\*" * (SHARED in row["notes"])
+        rate, notes = self._cell(codec, anchor, layer, scales, rule)
+        return shown(rate) + "\\*" * (SHARED in notes)
 
-    def _row(self, codec: str, anchor: str, layer: int, scales: str | None, rule: str) -> dict[str, str]:
+    def _cell(
+        self, codec: str, anchor: str, layer: int, scales: str | None, rule: str
+    ) -> tuple[float | None, str]:
+        """The BD-rate, and what is noted of it.  Raises RecipeError where the run has no such row."""
         wanted = {"codec": codec, "anchor": anchor, "layer": str(layer), "rule": rule}
         if scales is not None:
             wanted["scales"] = scales
@@ -55,7 +57,8 @@ class Measured:
             number = len(found) or "no"
             row = f"BD-rate of {codec!r} against {anchor!r}, layer {layer}{where}"
             raise RecipeError(f"{self.folder.name}: {number} {row}")
-        return found[0]
+        rate = found[0]["bd_rate_percent"]
+        return (float(rate) if rate else None), found[0]["notes"]
 
     def points(self) -> dict[tuple[str, str, int], dict[str, str]]:
         """The averages by codec, quality and layer.  Raises RecipeError for a run of several sets of scales."""

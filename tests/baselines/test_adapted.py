@@ -69,7 +69,7 @@ def test_a_search_in_other_numbers_is_another(image: Image8, monkeypatch: pytest
         return AdaptedFile(adaptation=settings).fingerprint()["numbers"]
 
     for quick, name in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr("baselines.adapted.is_quick", lambda device, quick=quick: quick)
+        monkeypatch.setattr("adapters.adaptation.is_quick", lambda device, quick=quick: quick)
         assert numbers(REFINE) == name
         assert numbers(REFINE.model_copy(update={"half": True})) == "bfloat16"
         assert numbers(REFINE.model_copy(update={"half": False})) == "float32"

@@ -93,8 +93,16 @@ def test_a_run_is_compared_layer_by_layer(small_results: Results) -> None:
         against({key: point for key, point in theirs.items() if key.image == "p0"}, small_results, codec)
 
 
-@pytest.mark.parametrize("words", [["--scales", "x"], ["--scales", "1_2"], ["--images", "0"]])
-def test_wrong_words_end_with_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scales", "x"], "'x': factors such as 4_2_1"),
+        (["--scales", "1_2"], "'1_2': factors such as 4_2_1"),
+        (["--images", "0"], "at least one image is needed, got 0"),
+        (["--codec", "layered"], "--codec goes with --run"),
+    ],
+)
+def test_wrong_words_end_with_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--reference", "nowhere", *words])
-    assert "error: " in capsys.readouterr().err
+    assert f"error: {message}" in capsys.readouterr().err
