@@ -48,7 +48,8 @@ def decode(
         bool, typer.Option("--lenient", help="Drop a damaged tail and write what is whole.")
     ] = False,
     weights: Annotated[
-        str | None, typer.Option(help="Weights that wrote the stream.  Default: the bundled ones it names.")
+        str | None,
+        typer.Option("--weights", "--model", help="What wrote the stream.  Default: the bundled weights it names."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where the networks run: cpu, cuda, cuda:1, ...")] = "cpu",
 ) -> None:

@@ -11,7 +11,6 @@ from layered.commands.batch import STREAM_ENDING, Job, plan, run, write_output
 from layered.commands.guide import GuideOptions
 from layered.commands.model import named_codec
 from layered.commands.options import (
-    SCALES_HELP,
     Box,
     Device,
     Exact,
@@ -21,6 +20,7 @@ from layered.commands.options import (
     NoVerify,
     Preserve,
     Qualities,
+    Scales,
     Streams,
     Weights,
     ladder_of,
@@ -40,10 +40,7 @@ IMAGE_ENDINGS = frozenset(".avif .bmp .gif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .
 def encode(
     source: Images,
     target: Streams,
-    scales: Annotated[
-        str | None,
-        typer.Option("--scales", "--layers", help=SCALES_HELP),  # in `adapt` --layers says which
-    ] = None,
+    scales: Scales = None,
     quality: Qualities = None,
     target_bpp: Annotated[
         float | None, typer.Option(help="Best quality within this many bits per pixel of the full image.")

@@ -39,7 +39,11 @@ def info(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="With --parts or --original: the weights that wrote the stream, if they are not bundled."),
+        typer.Option(
+            "--weights",
+            "--model",
+            help="With --parts or --original: the weights that wrote the stream, if they are not bundled.",
+        ),
     ] = None,
 ) -> None:
     """Say what a stream holds: sizes, qualities, bytes of each layer, and the weights it needs.

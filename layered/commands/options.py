@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from layered.image import Image8
 
 __all__ = [
-    "SCALES_HELP", "Box", "Device", "Exact", "Images", "LabelMap", "Mask", "NoVerify", "Preserve", "Qualities",
+    "Box", "Device", "Exact", "Images", "LabelMap", "Mask", "NoVerify", "Preserve", "Qualities",
     "Scales", "Streams", "Weights", "ladder_of", "numbers", "picture_of", "scales_of",
     "told_of",
 ]  # fmt: skip
 
 Images: TypeAlias = Annotated[str, typer.Argument(metavar="IN", help="Image, folder of images, or - for a pipe.")]
 Streams: TypeAlias = Annotated[str, typer.Argument(metavar="OUT", help="Stream, folder, or - for a pipe.")]
-SCALES_HELP = (
-    "Scale of each layer, base first, increasing, 1 being the full image.  "
-    "Default: 0.25,0.5,1, or 1 with weights of one layer, or with no other trained."
-)
-Scales: TypeAlias = Annotated[str | None, typer.Option(help=SCALES_HELP)]
+Scales: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Scale of each layer, base first, increasing, 1 being the full image.  "
+        "Default: 0.25,0.5,1, or 1 with weights of one layer, or with no other trained."
+    ),
+]
 Qualities: TypeAlias = Annotated[
     str | None, typer.Option(help="One real number, or one a layer: 2.5 or 2,3,3.  Default: the middle.")
 ]

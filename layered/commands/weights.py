@@ -26,7 +26,7 @@ def overview(context: typer.Context) -> None:
 
 @weights.command("list")
 def names() -> None:
-    """One line for each set of weights: name, digest, description."""
+    """One line for each set of weights: name, digest, millions of parameters, description."""
     from layered.weights import catalogue
 
     cards = catalogue()
@@ -34,7 +34,8 @@ def names() -> None:
         typer.echo("no weights are bundled here; commands take a checkpoint as --weights", err=True)
     width = max((len(card.name) for card in cards), default=0)
     for card in cards:
-        typer.echo(f"{card.name:{width}}  {card.digest}  {card.description}")
+        millions = sum(card.parameters.values()) / 1e6
+        typer.echo(f"{card.name:{width}}  {card.digest}  {millions:4.1f} M  {card.description}")
 
 
 @weights.command()

@@ -64,9 +64,10 @@ class Run:
             self.fabric.launch()
         except Exception as error:
             raise RecipeError(f"accelerator, devices or strategy: {' '.join(str(error).split())}") from error
-        for phase in recipe.phases:
-            if phase.batch % self.fabric.world_size:
-                raise RecipeError(f"phase {phase.name!r}: {self.fabric.world_size} processes do not divide its batch")
+        for phase in filter(recipe.runs, recipe.phases):
+            if phase.batch % (world := self.fabric.world_size):
+                told = f"{world} processes do not divide its batch of {phase.batch}"
+                raise RecipeError(f"phase {phase.name!r}: {told}; --set phases.{phase.name}.batch=N changes it")
         if self.fabric.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
             self.log = Curves(out / "curves.jsonl", out / "tensorboard" if recipe.tensorboard else None)
@@ -79,9 +80,8 @@ class Run:
         require_labels(maps, len(getattr(recipe.model.base, "classes", ())))
         self.pictures = digest_of_pictures([*pictures, *(maps or ())])
         self.source = CropSource(pictures, self.fabric.device, maps)
-        for phase in recipe.phases:
-            if not recipe.only or phase.name in recipe.only:
-                self.source.require(largest_crop(phase), phase.name)
+        for phase in filter(recipe.runs, recipe.phases):
+            self.source.require(largest_crop(phase), phase.name)
         state = load_state(out / "state.pt", recipe, self.pictures)
         self.seconds = 0.0
         self.first, self.step = 0, 0
@@ -104,12 +104,12 @@ class Run:
         """Run all phases that are left and write the weights."""
         console = Console(stderr=True)
         if (self.first, self.step) != (0, 0) and self.fabric.is_global_zero:
-            left = [p for p in self.recipe.phases[self.first :] if not self.recipe.only or p.name in self.recipe.only]
+            left = [phase for phase in self.recipe.phases[self.first :] if self.recipe.runs(phase)]
             where = f"resumed at step {self.step} of phase {left[0].name!r}" if left else "all phases are done already"
             console.print(where, highlight=False)
         with bars(console, shown=self.fabric.is_global_zero) as progress:
             for index, phase in enumerate(self.recipe.phases):
-                if index >= self.first and (not self.recipe.only or phase.name in self.recipe.only):
+                if index >= self.first and self.recipe.runs(phase):
                     self._phase(index, phase, progress)
         self.codec.cpu().eval()
         rebuild_tables(self.codec, only_missing=True)
@@ -201,7 +201,7 @@ class Run:
             save_state(self.out / "state.pt", self.recipe, state)
 
     def _budget(self) -> dict[str, Any]:
-        phases = [p for p in self.recipe.phases if not self.recipe.only or p.name in self.recipe.only]
+        phases = [phase for phase in self.recipe.phases if self.recipe.runs(phase)]
         return {
             "recipe": self.recipe.model_dump(mode="json"),
             "pictures": len(self.source.pictures),

@@ -146,6 +146,10 @@ class TrainingRecipe(Strict):
                 raise ValueError(f"only: there is no phase {name!r}; there are {', '.join(names)}")
         return self
 
+    def runs(self, phase: Phase) -> bool:
+        """Whether one of its phases is to be run."""
+        return not self.only or phase.name in self.only
+
 
 class PriorRecipe(Strict):
     """A prior over the codes of trained weights, and how it is trained (Gulrajani et al. 2017).

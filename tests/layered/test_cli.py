@@ -276,8 +276,11 @@ def test_what_was_trained_encodes_and_what_was_measured_is_reported_again(
     Path("tiny.yaml").write_text(TRAINING)
     assert run(["train", "tiny.yaml", "--set", "phases.0.steps=2"]) == 0
     trained = capsys.readouterr().out.strip()
-    assert run(["encode", "a.png", "b.lyr", "--weights", trained, "--layers", "1"]) == 0
+    assert run(["encode", "a.png", "b.lyr", "--weights", trained, "--scales", "1"]) == 0
     assert run(["decode", "b.lyr", "b.png", "--weights", trained]) == 0
+    assert run(["decode", "b.lyr", "again.png", "--model", trained]) == 0
+    assert Path("again.png").read_bytes() == Path("b.png").read_bytes()
+    assert run(["info", "b.lyr", "--parts", "--model", trained]) == 0
 
     Path("measure.yaml").write_text(MEASURING)
     capsys.readouterr()

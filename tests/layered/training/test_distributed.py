@@ -214,5 +214,7 @@ def test_processes_that_do_not_divide_a_batch_are_refused(recipe: Path, monkeypa
     from layered.errors import RecipeError
 
     monkeypatch.setattr(Fabric, "world_size", property(lambda self: 3))
-    with pytest.raises(RecipeError, match="3 processes do not divide"):
+    with pytest.raises(RecipeError, match=r"3 processes do not divide its batch of \d+; --set phases\.\w+\.batch=N"):
         Run(load_recipe(recipe), recipe.parent / "never")
+    three = load_recipe(recipe, ["phases.joint.batch=3", "only=[joint]"])
+    assert Run(three, recipe.parent / "three").recipe.runs(three.phases[3])  # the others' batches do not matter
