@@ -43,7 +43,7 @@ def load_codec(weights: str, device: str) -> LayeredCodec:
     return _load(weights, device, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _load(weights: str, device: str, changed: int) -> LayeredCodec:
     import layered
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from layered.errors import LayeredError, OptionError
 
-__all__ = ["METHODS", "Curve", "CurveError", "bd_psnr", "bd_rate", "overlap"]
+__all__ = ["METHODS", "Curve", "CurveError", "bd_psnr", "bd_rate", "in_common", "overlap"]
 
 
 class CurveError(LayeredError):
@@ -72,11 +72,16 @@ def bd_psnr(anchor: Curve, test: Curve, method: str = "pchip") -> float:
     return _mean_gap(_over_rate(anchor), _over_rate(test), method, "log10 bpp")
 
 
+def in_common(anchor: Curve, test: Curve) -> float:
+    """The range of quality that both curves cover, in dB."""
+    low, high = _common(anchor.qualities, test.qualities)
+    return max(0.0, high - low)
+
+
 def overlap(anchor: Curve, test: Curve) -> float:
     """Share of the shorter curve's range of quality that the other covers too, in [0, 1]."""
-    low, high = _common(anchor.qualities, test.qualities)
     shorter = min(curve.qualities[-1] - curve.qualities[0] for curve in (anchor, test))
-    return max(0.0, high - low) / shorter if shorter > 0 else 0.0
+    return in_common(anchor, test) / shorter if shorter > 0 else 0.0
 
 
 _Line = tuple[Sequence[float], Sequence[float]]

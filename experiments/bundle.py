@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 from experiments.bdrate import Curve, CurveError, bd_rate
 from experiments.provenance import without_places
+from experiments.recipe import bundled_recipes, load_recipe
 from experiments.restack import restacked
 from experiments.runs import load_results
 from experiments.tables import Tables
@@ -94,9 +95,12 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
     """Average (bpp, PSNR in dB, MS-SSIM) of each layer and quality, with the command and commit behind them.
 
     weights: digests of those that the codecs were measured with.  Raises OptionError for another codec than the run
-    has, for failures, and for several sets of scales.
+    has, for failures, for several sets of scales, and for other settings than the bundled recipe of that name has.
     """
     run = Tables(load_results(results))
+    recipe = run.results.recipe
+    if recipe.name in bundled_recipes() and recipe.measuring() != load_recipe(recipe.name).measuring():
+        raise OptionError(f"{results}: its settings are not those of the bundled recipe {recipe.name}, but for weights")
     if run.results.failures or len(run.ladders) > 1:
         raise OptionError(f"{results}: items are missing, or it has several sets of scales; a card holds whole curves")
     if unknown := sorted(set(codecs) - set(run.codecs)):
@@ -112,7 +116,7 @@ def measured(results: Path, codecs: Sequence[str]) -> dict[str, Any]:
     }
     return {
         "images": len(run.results.images()),
-        "recipe": run.results.recipe.name,
+        "recipe": recipe.name,
         "weights": sorted(digest for digest in digests if digest),
         "columns": "accumulated file bits per pixel, RGB PSNR in dB, MS-SSIM",
         "curves": curves,
@@ -172,7 +176,7 @@ def _require_better(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _bits(text: str) -> tuple[str, int]:

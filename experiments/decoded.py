@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from experiments.runs import Results
 from experiments.store import Store
 from layered.image import Image8, layer_sizes, load_image, resize8, save_image
 
-__all__ = ["Coded", "decode_all"]
+__all__ = ["Coded", "decode_all", "top_picture"]
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,29 @@ class Coded:
         return map(load_image, self.files)
 
 
+def top_picture(results: Results, record: Record, keys: Sequence[str]) -> Path:
+    """The file of the highest picture of a record, PNG, decoded again where it is not kept yet.
+
+    keys: the record's among `results.keys`.  Raises what `experiments.redecode.redecoded` does.
+    """
+    path = Store(results.folder / "records").decoded(keys[-1])
+    if not path.is_file():
+        picture = redecoded(results, record)[-1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_image(picture, path)
+    return path
+
+
 def decode_all(results: Results, progress: bool = True) -> tuple[Coded, ...]:
     """All pictures of a run's records, by sets of scales, codecs and qualities, in the recipe's order.
 
     Every picture is on disk when it is decoded, so that a call that was interrupted goes on from there.  Raises
     LayeredError where coding gives other files than those that were measured, and whatever a codec raises.
     """
-    store = Store(results.folder / "records")
     groups: dict[tuple[tuple[float, ...], str, Quality], list[tuple[Record, Path]]] = {}
     pairs = list(zip(results.records, results.keys, strict=True))
     for record, keys in track(pairs, "decoding", console=Console(stderr=True), disable=not progress):
-        path = store.decoded(keys[-1])
-        if not path.is_file():
-            picture = redecoded(results, record)[-1]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_image(picture, path)
+        path = top_picture(results, record, keys)
         groups.setdefault((record.scales, record.codec, record.quality), []).append((record, path))
     pictures = {record.image: picture_of(results, record) for record in results.records}
     return tuple(

@@ -84,7 +84,8 @@ def rd_grids(tables: Tables, ladder: int = 0) -> tuple[Grid, ...]:
                 values = [f"{p.bpp:.4f}", f"{p.psnr:.2f}", similarity]
                 values += [f"{p.encode_seconds:.3f}", f"{p.decode_seconds:.3f}"]
                 if counted:
-                    values.append(f"{(p.decode_operations or 0) / 1e9:.1f}")
+                    counted_here = p.decode_operations
+                    values.append("-" if counted_here is None else f"{counted_here / 1e9:.1f}")
                 rows.append((codec, quality_text(p.quality), str(p.images), *values))
         grids.append(Grid(f"{label}: means over the images", header, tuple(rows), tuple(notes)))
     return tuple(grids)

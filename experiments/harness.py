@@ -51,6 +51,7 @@ def run(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
+    where = Where(workers, recipe.threads, scheduler, recipe.device)
     provenance = Provenance(command or command_line(), commit(), machine(recipe.device), recipe.threads)
     if Path(out).is_file():
         raise OptionError(f"{out} is a file; results need a folder")
@@ -59,23 +60,30 @@ def run(
     store = Store(folder / "records")
     store.sweep()
     pending = pending_items(planned.items, store)
-    save_run(folder, recipe, provenance, planned.entries, {})
-    where = Where(workers, recipe.threads, scheduler, recipe.device)
-    failed = _work(planned.items, pending, store, where, progress)
+    failed: dict[str, tuple[str, str]] = {}
+    save_run(folder, recipe, provenance, planned.entries, failed)
+    try:
+        _work(planned.items, pending, store, where, progress, failed)
+    finally:
+        save_run(folder, recipe, provenance, planned.entries, failed)
     if recipe.previews:
         _keep_originals(planned.pictures, recipe, store)
-    save_run(folder, recipe, provenance, planned.entries, failed)
     return load_results(folder)
 
 
 def pending_items(items: Sequence[Item], store: Store) -> list[Item]:
-    """The items that lack their record, or a picture that is to be kept."""
-    return [
+    """The items that lack their record, or a picture that is to be kept, picture by picture.
+
+    What else a machine does changes from hour to hour; all codecs meet it alike, and their seconds can be compared.
+    """
+    place = {picture: number for number, picture in enumerate(dict.fromkeys(item.picture for item in items))}
+    pending = [
         item
         for item in items
         if store.load(item.key) is None
         or (item.wanted.previews and not _has_previews(item, store))
     ]
+    return sorted(pending, key=lambda item: place[item.picture])
 
 
 def _has_previews(item: Item, store: Store) -> bool:
@@ -83,10 +91,14 @@ def _has_previews(item: Item, store: Store) -> bool:
 
 
 def _work(
-    items: Sequence[Item], pending: Sequence[Item], store: Store, where: Where, progress: bool
-) -> dict[str, tuple[str, str]]:
-    """Do the pending items; returns the reason and trace of those that failed, by key."""
-    failed: dict[str, tuple[str, str]] = {}
+    items: Sequence[Item],
+    pending: Sequence[Item],
+    store: Store,
+    where: Where,
+    progress: bool,
+    failed: dict[str, tuple[str, str]],
+) -> None:
+    """Do the pending items.  failed: is given the reason and trace of those that fail, by key."""
     done = len(items) - len(pending)
     console = Console(stderr=True)
     columns = (
@@ -109,7 +121,6 @@ def _work(
             bar.stop()
             console.print(f"interrupted: {done} of {len(items)} items are done; the same command goes on")
             raise
-    return failed
 
 
 def _keep_originals(pictures: Sequence[Picture], recipe: Recipe, store: Store) -> None:

@@ -147,19 +147,29 @@ def measure(item: Item) -> Measured:
 
 def _fingerprint(codec: Codec, wanted: Wanted, device: str) -> dict[str, str]:
     """What the codec's results depend on, and what measures them."""
-    libraries = {"pillow": PIL.__version__, "numpy": np.__version__}  # they make the originals and compare
-    harness = {"harness": source_digest(*_SOURCES)}
+    ours = {"harness": source_digest(*_SOURCES)}
+    ours |= {"pillow": PIL.__version__, "numpy": np.__version__}  # they make the originals and compare
     if wanted.ms_ssim:
-        libraries |= {name: version(name) for name in ("torch", "pytorch-msssim")}
-    return {**libraries, **codec.fingerprint(), **harness, **scores_fingerprint(wanted.scores, device)}
+        ours |= {"torch": _torch(), "pytorch-msssim": version("pytorch-msssim")}
+    ours |= scores_fingerprint(wanted.scores, device)
+    told = codec.fingerprint()
+    hidden = {f"codec's {name}": text for name, text in told.items() if ours.get(name, text) != text}
+    return {**told, **ours, **hidden}
 
 
-def _operations(codec: Codec, encoded: Encoded) -> int:
+def _torch() -> str:
+    import torch
+
+    return str(torch.__version__)
+
+
+def _operations(codec: Codec, encoded: Encoded) -> int | None:
+    """Of decoding; None for what does not compute by torch, of which nothing is counted."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
         codec.decode(encoded)
-    return int(counter.get_total_flops())
+    return int(counter.get_total_flops()) or None
 
 
 def preview(picture: Image8) -> bytes:

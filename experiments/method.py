@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, field_validator, model_validator
@@ -67,9 +68,12 @@ class Method(WithOptions):
         from adapters.adaptation import AdaptationSettings
 
         try:
-            return AdaptationSettings.model_validate(value)
+            settings = AdaptationSettings.model_validate(value)
         except ValidationError as error:
             raise ValueError(faults(error)) from None
+        if settings.seconds is not None:
+            raise ValueError("seconds: files would depend on the speed of the machine; give steps")
+        return settings
 
     @model_validator(mode="after")
     def _exists(self) -> Method:
@@ -115,7 +119,10 @@ class CodecSpec(Method):
 
     @field_validator("qualities")
     @classmethod
-    def _no_repetition(cls, values: tuple[Quality, ...]) -> tuple[Quality, ...]:
+    def _finite_and_different(cls, values: tuple[Quality, ...]) -> tuple[Quality, ...]:
+        flat = (number for value in values for number in (value if isinstance(value, tuple) else (value,)))
+        if (wrong := next((number for number in flat if not math.isfinite(number)), None)) is not None:
+            raise ValueError(f"{wrong} is not a quality; give finite numbers")
         if len(set(map(quality_text, values))) < len(values):
             raise ValueError("a quality is named twice, or two are the same in six digits")
         return values

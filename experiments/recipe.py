@@ -166,6 +166,14 @@ class Recipe(Strict):
                 raise ValueError(f"beside: {compared.name} is not measured at quality {quality_text(wanted)}")
         return self
 
+    def measuring(self) -> dict[str, Any]:
+        """What its numbers depend on besides weights; of the place of the data the folder's name."""
+        values = self.model_dump(mode="json", exclude={"description", "previews", "device", "threads"})
+        values["data"]["source"] = Path(values["data"]["source"]).name
+        for codec in values["codecs"]:
+            del codec["weights"]
+        return values
+
     @property
     def compared(self) -> tuple[str, Quality] | None:
         """The codec and quality that the others are beside."""

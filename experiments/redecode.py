@@ -11,6 +11,7 @@ from experiments.item import codec_of
 from experiments.metrics import psnr
 from experiments.record import Record
 from experiments.runs import Results
+from experiments.work import limit_threads
 from layered.errors import LayeredError
 from layered.image import Image8, resize8
 
@@ -37,6 +38,7 @@ def redecoded(results: Results, record: Record) -> tuple[Image8, ...]:
     whatever a codec raises.
     """
     spec = next(spec for spec in results.recipe.codecs if spec.name == record.codec)
+    limit_threads(results.recipe.threads)  # sums of floating point, and so a search, may depend on their number
     codec = codec_of(spec.method, results.recipe.device)
     image = picture_of(results, record).load()
     encoded: Encoded = codec.encode(image, record.scales, record.quality)

@@ -42,6 +42,7 @@ def write_report(out: str | Path | Results) -> str:
     results = out if isinstance(out, Results) else load_results(out)
     tables, folder = Tables(results), results.folder
     write_records_csv(results, folder / "records.csv")
+    (folder / "records.parquet").unlink(missing_ok=True)  # of earlier records, perhaps
     write_tables(tables, folder)
     write_compressai(tables, folder / "compressai")
     plot_curves(tables, folder)
@@ -57,6 +58,7 @@ def write_tables(tables: Tables, folder: Path) -> tuple[Path, ...]:
     write_points_csv(tables, points)
     write_bd_csv(tables, rates)
     if (near := nearest_grid(tables.results)) is None:
+        nearest.unlink(missing_ok=True)
         return points, rates
     write_csv(nearest, near.header, near.rows)
     return points, rates, nearest

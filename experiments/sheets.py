@@ -12,11 +12,13 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.progress import track
 
+from experiments.decoded import top_picture
 from experiments.nearest import groups
-from experiments.redecode import picture_of, redecoded
+from experiments.record import Record
+from experiments.redecode import picture_of
 from experiments.runs import Results
 from layered.errors import OptionError
-from layered.image import Image8, save_image
+from layered.image import Image8, load_image, save_image
 
 __all__ = ["Tile", "sheet", "write_sheets"]
 
@@ -35,22 +37,29 @@ class Tile:
 def write_sheets(results: Results) -> tuple[Path, ...]:
     """`sheets/IMAGE.png` in the run's folder for the first images, as many as the recipe's `beside` says.
 
-    Pictures are coded and decoded again, so that they are exact.  Raises OptionError where the recipe says nothing of
-    it, and LayeredError where coding gives other files.
+    Pictures are coded and decoded again where they are not kept from last time, so that they are exact; sheets of other
+    images go.  Raises OptionError where the recipe says nothing of it, and LayeredError where coding gives other files.
     """
     if results.recipe.beside is None:
         raise OptionError(f"{results.recipe.name}: its recipe does not say beside which codec others are shown")
     written, folder = [], results.folder / "sheets"
     chosen = groups(results)[: results.recipe.beside.images]
+    keys_of = {_place(record): keys for record, keys in zip(results.records, results.keys, strict=True)}
     for group in track(chosen, "sheets", console=Console(stderr=True), transient=True):
         tiles = [Tile(picture_of(results, group.records[0]).load(), f"{group.image}, original")]
         for record in group.records:
-            layer, picture = record.layers[-1], redecoded(results, record)[-1]
+            layer, picture = record.layers[-1], load_image(top_picture(results, record, keys_of[_place(record)]))
             tiles.append(Tile(picture, f"{record.codec}, {layer.bpp:.4f} bpp, {layer.psnr:.2f} dB"))
         folder.mkdir(exist_ok=True)
         written.append(folder / f"{group.image}.png")
         save_image(sheet(tiles), written[-1])
+    for path in set(folder.glob("*.png")) - set(written):
+        path.unlink()
     return tuple(written)
+
+
+def _place(record: Record) -> tuple[object, ...]:
+    return record.scales, record.codec, record.quality, record.image
 
 
 def sheet(tiles: Sequence[Tile]) -> Image8:

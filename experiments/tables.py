@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from baselines.protocol import Quality
-from experiments.bdrate import Curve, bd_rate, overlap
+from experiments.bdrate import Curve, bd_rate, in_common, overlap
 from experiments.metrics import mean
 from experiments.record import LayerRecord, Record
 from experiments.runs import Results
@@ -20,7 +20,8 @@ RULES = ("curve of averages", "mean of images")
 """Curve of averages: bpp and PSNR are averaged over the images at each quality, and the two curves compared.
 Mean of images: each image's curves are compared, and the percentages averaged."""
 
-SMALL_OVERLAP = 0.5
+SMALL_OVERLAP, FEW_DB = 0.5, 1.0
+"""A share of the shorter curve's range of PSNR, and dB; below either a BD-rate says little of whole curves."""
 SHARED = "share only"
 """In a note of curves that overlap less than that."""
 NAMED_IMAGES = 3
@@ -210,25 +211,27 @@ class Tables:
             value = bd_rate(curves[0], curves[1], self.results.recipe.bd_rate)
         except LayeredError as error:
             return Cell(None, (str(error),))
-        share = overlap(*curves)
-        if share < SMALL_OVERLAP:
-            return Cell(value, (f"the curves {SHARED} {share:.0%} of the shorter one's range of PSNR",))
+        share, decibels = overlap(*curves), in_common(*curves)
+        if share < SMALL_OVERLAP or decibels < FEW_DB:
+            told = f"{share:.0%} of the shorter one's range of PSNR, {decibels:.2f} dB"
+            return Cell(value, (f"the curves {SHARED} {told}",))
         return Cell(value)
 
     def _of_images(self, anchor: str, test: str, where: tuple[int, int], images: Sequence[str]) -> Cell:
-        values, shares, faults = [], {}, {}
+        values, shared, faults = [], {}, {}
         for image in images:
             try:
                 curves = [self.curve(codec, where, [image]) for codec in (anchor, test)]
                 values.append(bd_rate(curves[0], curves[1], self.results.recipe.bd_rate))
-                shares[image] = overlap(*curves)
+                if overlap(*curves) < SMALL_OVERLAP or in_common(*curves) < FEW_DB:
+                    shared[image] = in_common(*curves)
             except LayeredError as error:
                 faults[image] = str(error)
         notes: tuple[str, ...] = ()
-        if few := [image for image, share in shares.items() if share < SMALL_OVERLAP]:
-            least = min(few, key=shares.__getitem__)
-            told = f"the curves of {len(few)} of {len(images)} images {SHARED} a part of their range of PSNR"
-            notes = (f"{told}, less than half ({least} {shares[least]:.0%})",)
+        if shared:
+            least = min(shared, key=shared.__getitem__)
+            told = f"the curves of {len(shared)} of {len(images)} images {SHARED} a part of their range of PSNR"
+            notes = (f"{told}, less than half or than {FEW_DB:g} dB ({least} {shared[least]:.2f} dB)",)
         if not faults:
             return Cell(mean(values), notes)
         names = ", ".join(list(faults)[:NAMED_IMAGES]) + (" and others" if len(faults) > NAMED_IMAGES else "")

@@ -17,7 +17,7 @@ from experiments.provenance import command_line, commit, machine
 from experiments.recipe import Recipe
 from experiments.record import Provenance, join
 from experiments.redecode import TOLERANCE
-from experiments.work import attempt
+from experiments.work import attempt, limit_threads
 from layered.errors import LayeredError, RecipeError
 
 __all__ = ["Verdict", "recheck", "sampled"]
@@ -85,6 +85,7 @@ class _Again:
             "ms_ssim": False, "operations": False, "scores": (),
         })  # fmt: skip
         planned = plan(one, Provenance(command_line(), commit(), machine(recipe.device), recipe.threads))
+        self._threads = recipe.threads
         self._items = {item.key: item for item in planned.items}
         self._entries = {ItemKey.of(entry): entry for entry in planned.entries}
 
@@ -93,6 +94,7 @@ class _Again:
 
     def measured(self, key: ItemKey) -> Layers:
         """Raises what `experiments.item.measure` does."""
+        limit_threads(self._threads)  # a search may depend on their number
         entry = self._entries[key]
         records = [measure(self._items[piece]).record for piece in entry.keys]
         return layers_of(join(entry.codec, entry.quality, records, entry.cumulative))

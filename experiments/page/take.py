@@ -8,7 +8,6 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from experiments.page.figure import draw
 from experiments.page.index import INDEX, Published, published
@@ -69,21 +68,12 @@ def _require_same(recipe: Recipe, wanted: Recipe) -> None:
                 f"{recipe.name}: {spec.name!r} is of {found}, on the page it is of {weights[spec.name]}; "
                 "give the run a name of its own, --set name=NAME"
             )
-    ours, theirs = _measuring(recipe), _measuring(wanted)
+    ours, theirs = recipe.measuring(), wanted.measuring()
     if others := [key for key in theirs if ours[key] != theirs[key]]:
         raise RecipeError(
             f"{recipe.name}: other {' and '.join(others)} than in the page's recipe of that name; "
             "give the run a name of its own, --set name=NAME"
         )
-
-
-def _measuring(recipe: Recipe) -> dict[str, Any]:
-    """What of a recipe its numbers depend on; of the place of the data the folder's name, and of codecs no weights."""
-    values = recipe.model_dump(mode="json", exclude={"description", "previews", "device", "threads"})
-    values["data"]["source"] = Path(values["data"]["source"]).name
-    for codec in values["codecs"]:
-        del codec["weights"]
-    return values
 
 
 @dataclass(frozen=True)

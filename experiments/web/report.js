@@ -525,7 +525,7 @@ function pointsTable() {
     for (const p of (average.at ?? []).map(point)) {
       rows.push([name, p.quality, label, average.images, p.bpp.toFixed(4), decibels(p.psnr),
         similarityText(p.similarity), p.encode.toFixed(3), p.decode.toFixed(3),
-        ...counted.map(() => ((p.operations ?? 0) / 1e9).toFixed(1))]);
+        ...counted.map(() => (p.operations === null ? "-" : (p.operations / 1e9).toFixed(1)))]);
     }
     if (average.why) rows.push([name, "", label, 0, average.why, "", "", "", "", ...counted.map(() => "")]);
   }));

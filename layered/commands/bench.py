@@ -49,7 +49,7 @@ def bench(
     from experiments.recipe import load_recipe
 
     settings = load_recipe(recipe, overrides or [])
-    if settings.device != "cpu" and not scheduler:
+    if settings.device != "cpu":  # with a scheduler too: here the codecs are tried before any work
         check_device(settings.device, "device")  # else it would be told once for each item, or never
     if dry_run and scheduler:
         raise OptionError("--dry-run tries the codecs here; say how many processes there are by --workers instead")
@@ -93,12 +93,6 @@ def report(
     """Write tables, curves and pages again from the records of a bench, or a page for a preference study."""
     if study is None and (qualities, layer, traps, seed) != (None,) * 4:
         raise OptionError("--qualities, --layer, --traps and --seed go with --2afc")
-    if parquet:
-        from experiments.export import write_records_parquet
-        from experiments.runs import load_results
-
-        results = load_results(out)
-        write_records_parquet(results, results.folder / "records.parquet")
     if study is not None:
         from experiments.preference.page import write_study
         from experiments.preference.study import StudyOptions
@@ -108,6 +102,12 @@ def report(
         from experiments.report import write_report
 
         typer.echo(write_report(out), nl=False)
+    if parquet:
+        from experiments.export import write_records_parquet
+        from experiments.runs import load_results
+
+        results = load_results(out)
+        write_records_parquet(results, results.folder / "records.parquet")
     if sheets:
         from experiments.runs import load_results
 

@@ -173,6 +173,12 @@ def test_what_the_class_tells_of_itself_is_part_of_the_fingerprint(external: Cal
     assert ExternalPicture(external()).quality_range == ANY_QUALITY
 
 
+def test_both_objects_are_made_before_the_clock_runs(external: Callable[..., str]) -> None:
+    codec = ExternalPicture(external())
+    codec.fingerprint()
+    assert "decoder" in vars(codec._pair())
+
+
 def test_a_class_of_a_module_is_imported(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = place / "their_package_of_codecs"
     package.mkdir()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.bdrate import METHODS, Curve, CurveError, bd_psnr, bd_rate, overlap
+from experiments.bdrate import METHODS, Curve, CurveError, bd_psnr, bd_rate, in_common, overlap
 from experiments.published import published_curves
 from layered.errors import OptionError
 
@@ -140,3 +140,9 @@ def test_overlap_is_the_covered_share_of_the_shorter_curve() -> None:
     assert overlap(long, short) == overlap(short, long) == 0.5
     assert overlap(long, Curve((0.1, 0.2), (25.0, 30.0))) == 1
     assert overlap(long, Curve((0.1, 0.2), (50.0, 60.0))) == 0
+
+
+def test_what_two_curves_have_in_common_is_in_decibels() -> None:
+    long, short = Curve((0.1, 1.0), (20.0, 40.0)), Curve((0.1, 0.2), (38.0, 42.0))
+    assert in_common(long, short) == in_common(short, long) == 2
+    assert in_common(long, Curve((0.1, 0.2), (50.0, 60.0))) == 0

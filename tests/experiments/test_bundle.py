@@ -200,6 +200,23 @@ def test_a_card_holds_what_its_own_weights_measured_and_nothing_else(run: Path, 
     assert read(tmp_path) == held
 
 
+def test_a_run_of_a_bundled_recipe_with_other_settings_decides_nothing(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["small", "--run", str(run), *TOLD, "--folder", str(tmp_path)])
+    out = bench(tmp_path, tmp_path / "small.safetensors.xz")
+    recipe = load_results(out).recipe
+    other = recipe.model_copy(update={"data": recipe.data.model_copy(update={"longest_side": 999})})
+    monkeypatch.setattr("experiments.bundle.bundled_recipes", lambda: (recipe.name,))
+    only = ["small", "--card-only", "--folder", str(tmp_path), "--results", str(out), "--codec", "mine"]
+    monkeypatch.setattr("experiments.bundle.load_recipe", lambda name: other)
+    with pytest.raises(OptionError, match=f"its settings are not those of the bundled recipe {recipe.name}"):
+        main(only)
+    monkeypatch.setattr("experiments.bundle.load_recipe", lambda name: recipe)
+    main(only)
+    assert read(tmp_path)["measured"]["images"] == 2
+
+
 def test_weights_on_top_of_others_stay_the_same_when_those_are_replaced(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

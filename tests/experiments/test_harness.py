@@ -113,6 +113,44 @@ def test_only_what_failed_is_measured_again(place: Path, monkeypatch: pytest.Mon
     assert before.items() <= files(place).items()
 
 
+def test_an_interrupted_run_keeps_the_reasons_of_what_failed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(item: Item) -> Measured:
+        if item.quality == 60:
+            raise LayeredError("the codec broke")
+        if item.quality == 90:
+            raise KeyboardInterrupt
+        return measure(item)
+
+    monkeypatch.setattr(harness, "measure", failing)
+    with pytest.raises(KeyboardInterrupt):
+        run_small(place)
+    reasons = {(f.codec, f.quality, f.image): f.reason for f in load_results(place / "out").failures}
+    assert reasons["simulcast jpeg", 60, "p0"] == "the codec broke"
+    assert reasons["simulcast jpeg", 90, "p0"].startswith("not measured yet")
+
+
+def test_codecs_take_turns_on_each_picture_so_that_their_seconds_can_be_compared(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Item] = []
+
+    def noting(item: Item) -> Measured:
+        asked.append(item)
+        return measure(item)
+
+    monkeypatch.setattr(harness, "measure", noting)
+    run_small(place)
+    assert [item.picture.name for item in asked] == ["p0"] * (ITEMS // 2) + ["p1"] * (ITEMS // 2)
+
+
+def test_workers_that_make_no_sense_cost_no_earlier_results(place: Path) -> None:
+    run_small(place)
+    before = (place / "out" / "small" / "run.json").read_bytes()
+    with pytest.raises(OptionError, match="-1 workers"):
+        run_small(place, -1)
+    assert (place / "out" / "small" / "run.json").read_bytes() == before
+
+
 def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 
 from baselines.classical import CLASSICAL
@@ -77,6 +78,20 @@ def test_operations_are_those_of_decoding(pictures: Path, tiny_codec: LayeredCod
         for scales in (((0.5,),), ((0.5, 1.0),))
     )
     assert one is not None and both is not None and both > 2 * one > 0
+
+
+def test_operations_of_what_does_not_compute_by_torch_are_unknown_not_0(pictures: Path) -> None:
+    item = plan(small_recipe(pictures, operations=True), PROVENANCE).items[0]
+    assert item.method.of == "jpeg" and measure(item).record.decode_operations is None
+
+
+def test_what_a_codec_tells_of_itself_hides_nothing_of_the_harness(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = items.codec_of(plan(small_recipe(pictures), PROVENANCE).items[0].method, "cpu")
+    monkeypatch.setattr(type(codec), "fingerprint", lambda self: {"pillow": "7", "mine": "1"})
+    told = dict(plan(small_recipe(pictures), PROVENANCE).items[0].fingerprint)
+    assert (told["pillow"], told["codec's pillow"], told["mine"]) == (PIL.__version__, "7", "1")
 
 
 @pytest.mark.parametrize(

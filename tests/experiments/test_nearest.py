@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,13 +67,31 @@ def test_a_lossless_picture_costs_the_mean_of_its_row_alone(results: Results) ->
 
 
 def test_sheets_hold_the_original_and_what_was_measured(results: Results) -> None:
+    other = results.folder / "sheets" / "other.png"
+    other.parent.mkdir(exist_ok=True)
+    other.write_bytes(b"of an earlier recipe")
     (path,) = write_sheets(results)
+    assert not other.exists()
     made = load_image(path)
     assert path.name == "p0.png" and made.shape == (2 * (32 + CAPTION), 2 * 48, 3)
     original = load_image(Path(results.recipe.data.source) / "p0.png")
     first = groups(results)[0].records[0]
     assert np.array_equal(made[:32, :48], original)
     assert np.array_equal(made[:32, 48:], redecoded(results, first)[-1])
+
+
+def test_sheets_are_written_again_without_coding_again(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [path.read_bytes() for path in write_sheets(results)]
+    monkeypatch.setattr("experiments.decoded.redecoded", None)
+    assert [path.read_bytes() for path in write_sheets(results)] == before
+
+
+def test_the_table_at_one_rate_goes_with_the_key_that_asked_for_it(results: Results, tmp_path: Path) -> None:
+    folder = shutil.copytree(results.folder, tmp_path / "run")
+    assert (folder / "nearest.csv").is_file()
+    plain = results.recipe.model_copy(update={"beside": None})
+    write_report(replace(results, folder=folder, recipe=plain))
+    assert not (folder / "nearest.csv").exists()
 
 
 def test_other_pictures_than_were_measured_are_refused(results: Results, tmp_path: Path) -> None:
