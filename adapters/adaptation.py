@@ -39,8 +39,9 @@ class AdaptationSettings(Strict):
 
     method: a name of `adapters.methods`; the following replace its own settings where they are given.  layers: numbers
     of the layers, base 0, or `all`.  steps, adapter_steps, last_steps: of the refinement, of the adapters, and of the
-    refinement after them.  seconds: of each of these stages of each layer, at the most, after which what is best so far
-    is kept; of `layered-joint` the refinement of all layers is one stage more.  patience: see `adapters.schedule`.
+    refinement after them.  seconds: of each of these stages of each layer, at the most, after which the latents that
+    were best so far are kept, or the adapters as they are; of `layered-joint` the refinement of all layers is one stage
+    more.  patience: see `adapters.schedule`.
     schedule: a name of the refinement's.  lam: the trade-off, by default that of each layer's quality.  distortion:
     `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`; each pattern of sites must
     name one in some adapted layer, and a layer where none is named has no adapter.  weights: of the layers'

@@ -48,6 +48,10 @@ class AdaptedLayer(Enhancement):
         return self.layer.continuous
 
     @property
+    def strings(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.layer.strings
+
+    @property
     def quality_range(self) -> tuple[float, float]:
         return self.layer.quality_range
 

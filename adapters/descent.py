@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from adapters.schedule import Schedule
+from adapters.schedule import Schedule, reached
 from layered.rounding import Rounding
 
 __all__ = ["Tell", "anneal", "descend", "frozen", "optimiser_of"]
@@ -51,10 +51,12 @@ def anneal(
     taken = idle = 0
     tried = True
     for step in range(schedule.steps):
-        if schedule.seconds is not None and time.monotonic() - began > schedule.seconds:
+        elapsed = time.monotonic() - began
+        if schedule.seconds is not None and elapsed > schedule.seconds:
             break
+        at = reached(step, schedule.steps, elapsed, schedule.seconds)
         with torch.enable_grad():
-            descend(optimiser, loss(schedule.rounding_at(step, generator)), schedule.share(step))
+            descend(optimiser, loss(schedule.rounding_at(at, generator)), schedule.share(at))
         taken = step + 1
         if tell is not None:
             tell(taken, schedule.steps)

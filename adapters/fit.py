@@ -12,6 +12,7 @@ from torch import Tensor
 from adapters.coding import Lattice, Quantiser
 from adapters.kinds import changes, kind_of
 from adapters.plain import CODINGS, coding_of
+from adapters.schedule import share_of
 from adapters.section import pack
 from adapters.sites import sites
 from layered.layer import Layer
@@ -47,9 +48,9 @@ class AdapterPlan(Strict):
     optional: bool = True
     spread: float | None = Field(default=None, gt=0)
 
-    def share(self, step: int) -> float:
+    def share(self, step: float) -> float:
         """The share of the learning rate that `step`, counted from 0, has."""
-        return 0.1 if step >= self.drop * self.steps else 1.0
+        return share_of(step, self.steps, self.drop)
 
 
 @dataclass(frozen=True)

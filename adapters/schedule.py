@@ -13,7 +13,20 @@ from layered.errors import OptionError
 from layered.recipes import Strict
 from layered.rounding import Noise, Rounding, StraightThrough
 
-__all__ = ["SCHEDULES", "Schedule", "schedule_of"]
+__all__ = ["SCHEDULES", "Schedule", "reached", "schedule_of", "share_of"]
+
+
+def reached(step: int, steps: int, elapsed: float, seconds: float | None) -> float:
+    """Where a descent stands before `step`, in steps: by their number or, if that is further, by the time that is gone.
+
+    So rounding hardens, and the learning rate drops, before the seconds are over.  elapsed: of `seconds`, if there are.
+    """
+    return step if seconds is None else min(steps, max(step, steps * elapsed / seconds))
+
+
+def share_of(step: float, steps: int, drop: float) -> float:
+    """The share of the learning rate that a step, counted from 0, has: a tenth from the share `drop` of them on."""
+    return 0.1 if step >= drop * steps else 1.0
 
 
 class Schedule(Strict):
@@ -21,10 +34,11 @@ class Schedule(Strict):
 
     rounding: `sga` (stochastic Gumbel annealing), `soft-round` (with annealed noise), `noise` (uniform), or
     `straight-through`.  logits, classes: of SGA, see `adapters.rounding.Gumbel`.  steps: at the most; seconds: no step
-    begins later.  patience: stop after so many trials of the hard-rounded latents without a gain.  lr: learning rate,
-    a tenth from the share `drop` of the steps on.  The temperature is `ceiling` for the share `hold` of the steps,
-    then falls exponentially to `last`.  widest, narrowest: standard deviation of the noise of soft rounding, likewise.
-    trials: so often are the hard-rounded latents tried, the best of which are kept.
+    begins later, and what changes with the steps has changed by then.  patience: stop after so many trials of the
+    hard-rounded latents without a gain.  lr: learning rate, a tenth from the share `drop` of the steps on.  The
+    temperature is `ceiling` for the share `hold` of the steps, then falls exponentially to `last`.  widest, narrowest:
+    standard deviation of the noise of soft rounding, likewise.  trials: so often are the hard-rounded latents tried,
+    the best of which are kept.
     """
 
     rounding: Literal["sga", "soft-round", "noise", "straight-through"] = "sga"
@@ -42,15 +56,15 @@ class Schedule(Strict):
     narrowest: float = Field(default=0.15, ge=0, allow_inf_nan=False)
     trials: int = Field(default=25, ge=1)
 
-    def share(self, step: int) -> float:
+    def share(self, step: float) -> float:
         """The share of the learning rate that `step`, counted from 0, has."""
-        return 0.1 if step >= self.drop * self.steps else 1.0
+        return share_of(step, self.steps, self.drop)
 
-    def temperature(self, step: int) -> float:
+    def temperature(self, step: float) -> float:
         """The temperature of `step`."""
         return float(self.ceiling * (self.last / self.ceiling) ** self._fallen(step))
 
-    def rounding_at(self, step: int, generator: torch.Generator) -> Rounding:
+    def rounding_at(self, step: float, generator: torch.Generator) -> Rounding:
         """The rounding of `step`."""
         if self.rounding == "sga":
             return Gumbel(self.temperature(step), generator, self.logits, self.classes)
@@ -63,7 +77,7 @@ class Schedule(Strict):
         """Whether the latents are tried after `step`: at equal distances, and at the end."""
         return (step + 1) * self.trials // self.steps > step * self.trials // self.steps
 
-    def _fallen(self, step: int) -> float:
+    def _fallen(self, step: float) -> float:
         held = self.hold * self.steps
         return min(1.0, max(0.0, (step - held) / max(1.0, self.steps - held)))
 

@@ -26,7 +26,7 @@ class Source(Protocol):
     lr: float
     changing: tuple[str, ...]
 
-    def coded(self, tensors: Mapping[str, Tensor], step: int) -> Coded:
+    def coded(self, tensors: Mapping[str, Tensor], step: float) -> Coded:
         """Quantised latents and bits [1], where the decoder has these tensors, at `step`."""
         ...
 
@@ -47,7 +47,7 @@ class Fixed:
             self._coded = layer.code(latents, context, Hard(exact=False))
         self._behind = tuple(f"{name}." for name in used_sites(layer, self._coded.latents, context))
 
-    def coded(self, tensors: Mapping[str, Tensor], step: int) -> Coded:
+    def coded(self, tensors: Mapping[str, Tensor], step: float) -> Coded:
         if all(name.startswith(self._behind) for name in tensors):
             return self._coded
         return AdaptedLayer(self._layer, tensors).code(self._latents, self._context, StraightThrough())
@@ -67,7 +67,7 @@ class Free:
         self.changing: tuple[str, ...] = ()
         self._layer, self._context, self._schedule, self._generator = layer, context, schedule, generator
 
-    def coded(self, tensors: Mapping[str, Tensor], step: int) -> Coded:
+    def coded(self, tensors: Mapping[str, Tensor], step: float) -> Coded:
         rounding = self._schedule.rounding_at(step, self._generator)
         return AdaptedLayer(self._layer, tensors).code(self._latents, self._context, rounding)
 
@@ -98,7 +98,7 @@ class Encoder:
         self.free = list(self._own.values())
         self._layer, self._original, self._context, self._generator = layer, original, context, generator
 
-    def coded(self, tensors: Mapping[str, Tensor], step: int) -> Coded:
+    def coded(self, tensors: Mapping[str, Tensor], step: float) -> Coded:
         layer = AdaptedLayer(self._layer, {**self._own, **tensors})
         latents = layer.analyse(self._original, self._context)
         return layer.code(latents, self._context, Mixed(self._generator))

@@ -18,6 +18,7 @@ from adapters.half import halved
 from adapters.memory import remembered
 from adapters.places import places
 from adapters.refine import hard_cost
+from adapters.schedule import reached
 from adapters.section import read_section, tensors_of
 from adapters.sources import Source
 from layered.errors import LayeredError
@@ -64,15 +65,17 @@ def tune(
     began = time.monotonic()
     with frozen(layer), remembered(layer, (*names, *source.changing)):
         for step in range(plan.steps):
-            if plan.seconds is not None and time.monotonic() - began > plan.seconds:
+            elapsed = time.monotonic() - began
+            if plan.seconds is not None and elapsed > plan.seconds:
                 break
+            at = reached(step, plan.steps, elapsed, plan.seconds)
             with torch.enable_grad():
                 seen = fit.seen()
-                coded = source.coded(seen.tensors, step)
+                coded = source.coded(seen.tensors, at)
                 with torch.autocast(device, torch.bfloat16, enabled=half):
                     picture = AdaptedLayer(layer, {**quick, **seen.tensors}).synthesise(coded.latents, context)
                 loss = cost.of(coded.bits + seen.bits, picture, original, layer.fidelity(coded.latents, context)).sum()
-                descend(optimiser, loss, plan.share(step))
+                descend(optimiser, loss, plan.share(at))
             if step % fit.coding.lasts == 0:
                 fit.refit()
             if tell is not None:
@@ -99,11 +102,19 @@ def _cheapest(fit: Fit, rated: Callable[[bytes], Tuned]) -> Tuned:
             return replace(plain, cost=math.inf)
         return found if math.isfinite(found.cost) else replace(plain, cost=math.inf)
 
+    def size_without(site: str) -> float:
+        try:
+            return len(fit.packed(factor, site))
+        except LayeredError:
+            return math.inf
+
     by_factor = {factor: tried(factor) for factor in ((1.0, *_COARSER) if fit.plan.step is None else (1.0,))}
     factor = min(by_factor, key=lambda each: by_factor[each].cost)
     best, sites = by_factor[factor], fit.kept()
+    if not math.isfinite(best.cost):
+        return plain
     if len(sites) > _MOST_DROPPED:
-        sites = tuple(sorted(sites, key=lambda name: len(fit.packed(factor, name))))[:_MOST_DROPPED]
+        sites = tuple(sorted(sites, key=size_without))[:_MOST_DROPPED]
     for name in sites if len(sites) > 1 else ():
         fewer = tried(factor, without=name)
         if fewer.cost <= best.cost:

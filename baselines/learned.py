@@ -38,7 +38,7 @@ _SOURCES = (
 
 
 def load_codec(weights: str, device: str) -> LayeredCodec:
-    """The codec with these weights, loaded once per process, and again when their file has changed."""
+    """The codec with these weights, loaded once per process, and again when the file of that name has changed."""
     path = Path(weights)
     return _load(weights, device, path.stat().st_mtime_ns if path.is_file() else 0)
 

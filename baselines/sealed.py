@@ -27,8 +27,8 @@ def seal(kind: str, width: int, height: int, payload: bytes) -> bytes:
 
 def check_size(kind: str, width: int, height: int) -> None:
     """Raise LimitExceeded for a picture that `unseal` will not take, before any work."""
-    if width * height > MAX_PIXELS:
-        raise LimitExceeded(f"{kind}: {width}x{height} is beyond {MAX_PIXELS} pixels")
+    if not _fits(width, height):
+        raise LimitExceeded(f"{kind}: {width}x{height} is beyond {MAX_PIXELS} pixels or {MAX_SIDE} a side")
 
 
 def unseal(kind: str, data: bytes) -> tuple[int, int, bytes]:
@@ -37,9 +37,13 @@ def unseal(kind: str, data: bytes) -> tuple[int, int, bytes]:
     if values["crc"] != _crc(kind, data[_HEADER[0].size :]):
         raise CorruptStream(f"{kind}: checksum mismatch; the data are damaged, or not of this codec")
     width, height = values["width"], values["height"]
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS):
+    if not _fits(width, height):
         raise CorruptStream(f"{kind}: no picture has {width}x{height} pixels")
     return width, height, data[at:]
+
+
+def _fits(width: int, height: int) -> bool:
+    return 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS
 
 
 def _crc(kind: str, body: bytes) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from layered import stream
 from layered.adaptation import Adaptation, Adapted, Choose, adapted_layer
 from layered.errors import CorruptStream, LayeredError, OptionError, outside
+from layered.float32 import whole_float32
 from layered.guide import Guide
 from layered.image import Image8, check_image, check_scales, layer_sizes, resize8, to_image8, to_tensor
 from layered.layer import Context, Enhancement, Layer
@@ -112,6 +113,7 @@ class LayeredCodec(nn.Module):
 
     @torch.inference_mode(False)  # adaptation needs autograd, whatever the caller has switched off
     @torch.no_grad()
+    @whole_float32()
     def encode(
         self,
         image: Image8,
@@ -128,7 +130,7 @@ class LayeredCodec(nn.Module):
         scales: increasing, relative to the picture, in (0, 1].  quality: one real number or one a layer, in
         `quality_range`; the middle of it by default.  exact: float64 synthesis, so that every machine decodes
         the same pictures.  verify: decode the stream and compare before returning it; without `exact` one
-        level at fewer than 0.1% of the samples passes, since libraries may round otherwise on a busy machine.
+        level at 0.1% of the samples, or at one, passes, since libraries may round otherwise on a busy machine.
         guide: of the picture at full size, for base layers that need a label map.  adaptation: what finds latents
         and decoder weights for this picture alone, see the package `adapters`.
         Raises OptionError; LimitExceeded; LayeredError when the verification fails.
@@ -177,6 +179,7 @@ class LayeredCodec(nn.Module):
         return data
 
     @torch.inference_mode()
+    @whole_float32()
     def decode(
         self, data: bytes, layers: int | None = None, strict: bool = True, limits: stream.Limits = LIMITS
     ) -> list[Image8]:
@@ -215,6 +218,7 @@ class LayeredCodec(nn.Module):
         return pictures
 
     @torch.inference_mode()
+    @whole_float32()
     def render(
         self, data: bytes, width: int, height: int, strict: bool = True, limits: stream.Limits = LIMITS
     ) -> Image8:
@@ -254,10 +258,10 @@ def _verify(layer: int, wanted: Image8, got: Image8, exact: bool) -> None:
     """Raise LayeredError unless the decoded picture is the encoder's, within what float32 may differ by."""
     difference = np.abs(wanted.astype(np.int16) - got)
     samples, largest = int(np.count_nonzero(difference)), int(difference.max())
-    if samples and (exact or largest > 1 or samples > TOLERANCE * difference.size):
-        raise LayeredError(
-            f"verification failed: layer {layer} decodes with {samples} samples off, by up to {largest} levels"
-        )
+    if samples and (exact or largest > 1 or samples > max(1, TOLERANCE * difference.size)):
+        told = f"layer {layer} decodes with {samples} samples off, by up to {largest} levels"
+        mend = "" if exact else "; encode with `exact` (--exact), or without this check (--no-verify)"
+        raise LayeredError(f"verification failed: {told}{mend}")
 
 
 def as_decoded(picture: Tensor) -> Tensor:

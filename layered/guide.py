@@ -83,7 +83,8 @@ def load_labels(path: str | Path) -> Labels:
             if opened.mode not in ("L", "P", "1"):
                 raise ImageError(f"{path}: a label map has one channel of 8 bits, this is {opened.mode}")
             parts = stored_as(opened)
-            if any(str(part).endswith("I") or (isinstance(part, int) and 1 < part < 255) for part in parts):
+            largest = [part for part in parts if isinstance(part, int)] if opened.format == "PPM" else []
+            if any(str(part).endswith("I") for part in parts) or any(1 < number < 255 for number in largest):
                 raise ImageError(f"{path}: its numbers are stored inverted or stretched; save it as an 8-bit PNG")
             step = next((_STEPS[part] for part in parts if part in _STEPS), 1)
             return np.array(opened).astype(np.uint8) // np.uint8(step)

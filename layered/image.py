@@ -168,12 +168,12 @@ def check_image(image: object) -> None:
         raise OptionError(f"a picture has at least one pixel, got {list(image.shape)}")
 
 
-def to_tensor(image: Image8, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> torch.Tensor:
-    """[H, W, 3] uint8 -> [1, 3, H, W] in [0, 1], float32 unless told otherwise."""
+def to_tensor(image: Image8, device: torch.device | str = "cpu") -> torch.Tensor:
+    """[H, W, 3] uint8 -> [1, 3, H, W] float32 in [0, 1]."""
     import torch
 
     tensor = torch.from_numpy(np.array(image)).to(device).permute(2, 0, 1).unsqueeze(0)
-    return tensor.to(dtype or torch.float32) / 255
+    return tensor.to(torch.float32) / 255
 
 
 def to_image8(tensor: torch.Tensor) -> Image8:

@@ -52,7 +52,7 @@ class Header:
     """What holds for all layers.
 
     digest: the first 6 bytes of the model's digest.  width, height: full size in pixels, 1..32768.
-    layers: how many were written, 1..64; a stream cut at a layer boundary holds fewer.
+    layers: how many were written, 1..255; a stream cut at a layer boundary holds fewer.
     exact: synthesis and prediction run in float64.
     """
 

@@ -110,7 +110,7 @@ class Gc(FiniteLayer):
 
     width: of the widest layers, a multiple of 16; 960 in the paper.  channels: C.  blocks: residual ones; 9 in the
     paper.  centres: the alphabet; -2 to 2 in the paper.  entropy: how symbols are coded, a name of
-    `layered.entropy.symbols`; the paper has `histogram`.  norm: `instance` in the paper.  noise: channels of Gaussian
+    `layered.entropy.models`; the paper has `histogram`.  norm: `instance` in the paper.  noise: channels of Gaussian
     noise beside the code at the generator, drawn anew for every code but alike at both ends.  The encoder's output is
     bounded by tanh at half a step beyond the outermost centres, where the soft quantiser's gradient still lives.
     shortcut (ours): a linear path beside each network, which starts as the averages of 16x16 pixels in the first three

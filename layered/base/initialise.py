@@ -59,7 +59,7 @@ def _wavelet(layer: TransformLayer, crops: Tensor, generator: torch.Generator, c
             part.close()
     analysis: list[Any] = list(layer.g_a)
     deconvolutions: list[Any] = [part for part in layer.g_s if isinstance(part, nn.ConvTranspose2d)][::-1]
-    signal = pad_to_stride(crops)
+    signal = pad_to_stride(crops).to(next(layer.parameters()).device)
     mix = luma_chroma().to(signal)
     stage = 0
     for module in analysis:

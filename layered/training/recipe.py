@@ -97,6 +97,20 @@ class Phase(Strict):
         return self
 
     @model_validator(mode="after")
+    def _used(self) -> Phase:
+        """A setting that would do nothing is a mistake."""
+        default = {name: field.default for name, field in Phase.model_fields.items()}
+        useless = {
+            "adversarial": self.kind != "adversarial" and "a phase of that kind",
+            "decay": self.schedule != "step" and "schedule: step",
+            "decay_every": self.schedule != "step" and "schedule: step",
+        }
+        for name, needed in useless.items():
+            if needed and getattr(self, name) != default[name]:
+                raise ValueError(f"{name} goes with {needed}")
+        return self
+
+    @model_validator(mode="after")
     def _predicting(self) -> Phase:
         if self.decoded and self.kind != "predictor":
             raise ValueError(f"decoded: of a phase of kind predictor alone, not {self.kind}")
@@ -141,6 +155,10 @@ class TrainingRecipe(Strict):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two phases are named {name!r}")
+        labelled = self.data.labels is not None or self.data.layout != "folder"
+        for phase in self.phases:
+            if phase.preserve != "either" and not labelled:
+                raise ValueError(f"phase {phase.name!r}: preserve goes with label maps, by data.labels or data.layout")
         for name in self.only:
             if name not in names:
                 raise ValueError(f"only: there is no phase {name!r}; there are {', '.join(names)}")

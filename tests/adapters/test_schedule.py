@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.rounding import Gumbel, SoftRound
-from adapters.schedule import SCHEDULES, Schedule, schedule_of
+from adapters.schedule import SCHEDULES, Schedule, reached, schedule_of, share_of
 from layered.errors import OptionError
 
 
@@ -42,6 +42,17 @@ def test_trials_are_as_many_as_asked_for_and_the_last_step_is_one(steps: int, tr
     schedule = Schedule(steps=steps, trials=trials)
     tried = [step for step in range(steps) if schedule.is_trial(step)]
     assert len(tried) == min(steps, trials) and tried[-1] == steps - 1
+
+
+@pytest.mark.parametrize(("step", "elapsed", "at"), [(0, 0.0, 0), (10, 1.0, 20), (30, 1.0, 30), (40, 7.0, 100)])
+def test_a_descent_is_as_far_as_its_steps_or_its_time_say(step: int, elapsed: float, at: float) -> None:
+    assert reached(step, 100, elapsed, 5.0) == at and reached(step, 100, elapsed, None) == step
+
+
+def test_the_temperature_has_fallen_when_the_seconds_are_over() -> None:
+    schedule = schedule_of("fast", steps=500, seconds=5.0)
+    assert schedule.temperature(reached(3, 500, 5.0, 5.0)) == pytest.approx(schedule.last)
+    assert share_of(reached(3, 500, 4.5, 5.0), 500, 0.8) == 0.1
 
 
 def test_roundings_are_those_that_are_named() -> None:

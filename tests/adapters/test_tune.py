@@ -20,6 +20,7 @@ from adapters.section import adapted_layer, read_section, tensors_of
 from adapters.sources import Encoder, Fixed, Free
 from adapters.tune import tune
 from layered.base.site import Site
+from layered.errors import LayeredError
 from layered.layer import Context, Layer
 from layered.rounding import Hard
 from tests.adapters.codecs import case
@@ -252,3 +253,16 @@ def test_no_step_begins_when_the_seconds_are_over(
     plan = AdapterPlan(steps=5, seconds=seconds, lr=0.1, optional=False)
     tuned = tune(layer, original, context, HIGH, plan, source, seeded(), tell=lambda done, most: told.append(done))
     assert told == list(range(1, steps + 1)) and tuned.weights
+
+
+def test_an_adapter_that_no_decoder_takes_is_left_out_of_very_many_sites_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, original, context = case("mean-scale")
+    plan = AdapterPlan(kind="bias", sites=("@synthesis",), steps=2, lr=0.02)
+
+    def refused(fit: Fit, coarser: float = 1.0, without: str | None = None) -> bytes:
+        raise LayeredError("weights that no decoder takes")
+
+    monkeypatch.setattr(Fit, "packed", refused)
+    monkeypatch.setattr("adapters.tune._MOST_DROPPED", 2)
+    tuned = tune(layer, original, context, HIGH, plan, latents_of(layer, original, context), seeded())
+    assert tuned.weights == b"" and tuned.cost < float("inf")

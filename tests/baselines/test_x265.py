@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from baselines import ffmpeg, sealed, x265
 from baselines.yuv import Chroma, Planes, to_planes
-from layered.errors import CorruptStream, LayeredError, OptionError
+from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError
 from tests.conftest import smooth_picture
 
 FAST = "ultrafast"
@@ -137,6 +137,14 @@ def test_pictures_much_larger_than_stated_are_never_allocated() -> None:
     large = x265.encode([to_planes(np.zeros((640, 640, 3), np.uint8), "420")], 40, preset=FAST)
     with pytest.raises(CorruptStream):
         ffmpeg.decode(large, 32, 32, "420")
+
+
+@pytest.mark.parametrize(("width", "height"), [(40000, 100), (100, 40000), (8192, 8192)])
+def test_a_picture_that_no_file_may_have_is_refused_before_it_is_coded(width: int, height: int) -> None:
+    with pytest.raises(LimitExceeded, match=f"{width}x{height} is beyond"):
+        sealed.check_size("a", width, height)
+    with pytest.raises(CorruptStream, match=f"no picture has {width}x{height}"):
+        sealed.unseal("a", sealed.seal("a", width, height, b""))
 
 
 def test_a_sealed_file_gives_back_size_and_payload_at_ten_bytes_or_less() -> None:

@@ -143,6 +143,17 @@ def test_label_maps_are_read_as_numbers(make: Callable[[Image.Image], Image.Imag
         load_labels(tmp_path / "l.png")
 
 
+@pytest.mark.parametrize(
+    ("ending", "options"), [("gif", {}), ("bmp", {}), ("tif", {"compression": "tiff_lzw"}), ("tif", {}), ("pgm", {})]
+)
+def test_label_maps_of_any_lossless_kind_are_read_as_numbers(
+    ending: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    labels = np.arange(12 * 20, dtype=np.uint8).reshape(12, 20) % 7
+    Image.fromarray(labels).save(tmp_path / f"l.{ending}", **options)
+    assert np.array_equal(load_labels(tmp_path / f"l.{ending}"), labels)
+
+
 def test_maps_whose_numbers_pillow_stretches_or_inverts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "l.pgm").write_bytes(b"P5 2 1 18 " + bytes([0, 1]))
     tags = [(256, 2), (257, 1), (258, 4), (259, 1), (262, 0), (273, 8), (277, 1), (278, 1), (279, 1)]

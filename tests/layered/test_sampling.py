@@ -59,3 +59,6 @@ def test_the_command_writes_a_sheet(
     assert run(["sample", "out.xyz", "--model", "gc.safetensors"]) == 2
     assert run(["sample", "out.png", "--model", "gc.safetensors", "--size", "0x4"]) == 2
     assert "cannot be drawn" in capsys.readouterr().err
+    for size, number in (("30000x30000", "1"), ("4096x4096", "3"), ("40000x8", "1")):
+        assert run(["sample", "out.png", "--model", "gc.safetensors", "--size", size, "--count", number]) == 2
+        assert f"too large: {number} of {size}; at most 32768 a side and 33554432 pixels" in capsys.readouterr().err

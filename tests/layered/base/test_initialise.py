@@ -17,6 +17,18 @@ BASES: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("base", BASES, ids=lambda base: base["name"])
+def test_a_layer_on_a_gpu_starts_as_one_on_a_cpu(base: dict[str, Any]) -> None:
+    crops = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    here, there = (build({"base": base}).requires_grad_(False).base.to(device) for device in ("cpu", "cuda"))
+    for layer in (here, there):
+        assert isinstance(layer, TransformLayer)
+        initialise(layer, "wavelet", crops, torch.Generator().manual_seed(1))
+    for (name, value), other in zip(here.named_parameters(), there.parameters(), strict=True):
+        assert torch.allclose(value, other.cpu(), rtol=1e-3, atol=1e-5), name
+
+
 @pytest.mark.parametrize("base", BASES, ids=lambda base: base["name"])
 def test_filters_are_an_orthonormal_packet_and_the_rest_is_drawn_in_order(base: dict[str, Any]) -> None:
     layer = build({"base": base}).requires_grad_(False).base

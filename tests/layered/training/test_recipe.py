@@ -77,6 +77,20 @@ def test_the_ablation_differs_from_gc_in_its_last_phase_alone() -> None:
     assert whole.phases[1].model_dump(exclude=own) == ablation.phases[1].model_dump(exclude=own)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["phases.base.decay=0.1"], "decay goes with schedule: step"),
+        (["phases.base.decay_every=7"], "decay_every goes with schedule: step"),
+        (["phases.base.adversarial={matching: 0}"], "adversarial goes with a phase of that kind"),
+        (["phases.base.preserve=boxes"], "preserve goes with label maps, by data.labels or data.layout"),
+    ],
+)
+def test_settings_of_a_phase_that_would_do_nothing_are_refused(settings: list[str], told: str) -> None:
+    with pytest.raises(RecipeError, match=told):
+        load_recipe("compass_small", settings)
+
+
 def test_the_example_of_the_readme_is_a_recipe(tmp_path: Path) -> None:
     text = (Path(layered.__file__).parent / "training" / "README.md").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
