@@ -24,7 +24,6 @@ from layered.files import write_bytes_atomic
 
 __all__ = ["fill", "filled"]
 
-BPG = "BPG (x265, 8 bits)"
 ANCHORS = ("simulcast mean-scale", "single mean-scale")
 DOMAINS = ("vector", "comic", "line")
 REPLACED = "Measured with weights that have been replaced since: "
@@ -119,7 +118,7 @@ def _many_layers(row: list[str], runs: Runs) -> list[str]:
 
 
 def _everyday(row: list[str], runs: Runs) -> list[str]:
-    return [row[0], runs("classical_kodak").told(BPG if row[0] == "`bpg`" else row[0], "mean-scale")]
+    return [row[0], runs("classical_kodak").told(row[0], "mean-scale")]
 
 
 def _base_layers(row: list[str], runs: Runs) -> list[str]:

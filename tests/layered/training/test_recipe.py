@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -10,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import layered
 from layered.errors import RecipeError
 from layered.spec import build
-from layered.training.recipe import load_recipe
+from layered.training.recipe import Phase, load_recipe
 
 
 def _count(module: object) -> int:
@@ -95,5 +97,13 @@ def test_the_example_of_the_readme_is_a_recipe(tmp_path: Path) -> None:
     text = (Path(layered.__file__).parent / "training" / "README.md").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
     recipe = load_recipe(str(tmp_path / "mine.yaml"))
-    assert recipe.name == "mine" and [phase.kind for phase in recipe.phases] == ["base"]
-    assert build(recipe.model).quality_range == (1, 2)
+    assert recipe.name == "mine"
+    assert [phase.kind for phase in recipe.phases] == ["base", "residual", "predictor", "joint"]
+    codec = build(recipe.model)
+    assert codec.quality_range == (1, 4) and codec.layer(2) is not codec.base
+
+
+def test_the_kinds_of_phases_in_the_readme_are_those_there_are() -> None:
+    text = (Path(layered.__file__).parent / "training" / "README.md").read_text(encoding="utf-8")
+    table = text.partition("| `kind` of a phase |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.M) == list(get_args(Phase.model_fields["kind"].annotation))
