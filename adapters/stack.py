@@ -126,11 +126,8 @@ class _Walk:
         guide: Guide | None,
     ) -> None:  # fmt: skip
         self.codec, self.originals, self.costs = codec, originals, costs
-        self._contexts = []
-        for original, quality in zip(originals, qualities, strict=True):
-            height, width = original.shape[-2:]
-            told = guide.at(height, width) if guide is not None else None
-            self._contexts.append(Context(height, width, quality, guide=told))
+        sizes = (original.shape[-2:] for original in originals)
+        self._contexts = [Context(h, w, quality, guide=guide) for (h, w), quality in zip(sizes, qualities, strict=True)]
 
     def cost(self, shifts: Sequence[Latents], rounding: Rounding, half: bool = False) -> Tensor:
         """Bits per pixel of the top layer, and distortions, [1]."""

@@ -33,8 +33,7 @@ def upwards(
     lower = carried = None
     for k, (original, quality) in enumerate(zip(originals, qualities, strict=True)):
         height, width = original.shape[-2:]
-        told = guide.at(height, width) if guide is not None else None
-        layer, context = codec.layer(k), Context(height, width, quality, lower, carried=carried, guide=told)
+        layer, context = codec.layer(k), Context(height, width, quality, lower, carried=carried, guide=guide)
         latents = layer.analyse(original, context)
         if find is not None:
             latents = find(k, layer, context, latents)

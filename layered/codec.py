@@ -102,8 +102,7 @@ class LayeredCodec(nn.Module):
         lower = carried = None
         for k, (original, quality) in enumerate(zip(originals, qualities, strict=True)):
             height, width = original.shape[-2:]
-            told = guide.at(height, width) if guide is not None else None
-            context = Context(height, width, quality, lower, carried=carried, guide=told)
+            context = Context(height, width, quality, lower, carried=carried, guide=guide)
             layer = self.layer(k)
             coded = layer.code(layer.analyse(original, context), context, rounding)
             picture = layer.synthesise(coded.latents, context)
@@ -160,8 +159,7 @@ class LayeredCodec(nn.Module):
         if adaptation is not None:
             choose = adaptation.start(self, [original(k) for k in range(len(sizes))], qualities, exact, guide)
         for k, (w, h) in enumerate(sizes):
-            told = guide.at(h, w) if guide is not None else None
-            context = Context(h, w, qualities[k], lower, exact, seal, carried, told)
+            context = Context(h, w, qualities[k], lower, exact, seal, carried, guide)
             adapted = choose(k, context)
             layer = adapted_layer(self.layer(k), adapted.weights)
             if adapted.weights:

@@ -51,17 +51,15 @@ def guide_of(labels: Labels, preserved: NDArray[np.bool_] | None = None) -> Guid
 
 
 def required(guide: Guide | None, image: Tensor, classes: int) -> Guide:
-    """The guide of a picture [B, 3, H, W], for a layer that knows so many classes.
+    """The guide at the size of a picture [B, 3, H, W], for a layer that knows so many classes.
 
-    Raises OptionError where there are none, or they are of another size or of classes beyond these.
+    Raises OptionError where there is none, or it has classes beyond these.
     """
     if guide is None:
         raise OptionError("these weights need a label map to encode: give one with the picture, --labels FILE")
-    if guide.labels.shape[-2:] != image.shape[-2:]:
-        raise OptionError(f"a label map of {guide.labels.shape[2]}x{guide.labels.shape[1]} is not of this picture")
     if (highest := int(guide.labels.max())) >= classes:
         raise OptionError(f"the label map has class {highest}, these weights know 0 to {classes - 1}")
-    return guide
+    return guide.at(*image.shape[-2:])
 
 
 def one_hot(labels: Tensor, classes: int, like: Tensor) -> Tensor:

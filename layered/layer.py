@@ -26,7 +26,7 @@ class Context:
     height, width: the layer's size in pixels.  quality: real, in the layer's `quality_range`.
     lower: the reconstruction of the layer below, [B, 3, h, w] in [0, 1]; None for a base layer.
     carried: what the layer below hands on besides it, see `Layer.carry`.
-    guide: what the encoder, and it alone, was told of the picture.
+    guide: what the encoder, and it alone, was told of the picture, at any size.
     exact: synthesis and prediction run in float64, so that pictures are the same on every machine.
     seal: CRC32 over the payloads of the layers below and adapter weights up to this layer's, which its own checksum
     takes in.

@@ -67,7 +67,7 @@ def test_the_table_of_keys_has_every_key_of_a_recipe_in_order() -> None:
 
 def test_the_table_of_methods_has_all_of_them_with_the_steps_that_they_take() -> None:
     table = PAGES["adapters"].read_text(encoding="utf-8").partition("| `--method` |")[2].partition("\n\n")[0]
-    shown: dict[str, list[str]] = {}
+    shown: dict[str, list[tuple[str, str]]] = {}
     for line in table.splitlines()[2:]:
         names, _, steps = line.strip("|").split("|")
         shown |= dict.fromkeys(re.findall(r"`([\w-]+)`", names), re.findall(r"([\d,]+) `(--[\w-]+)`", steps))

@@ -109,7 +109,7 @@ def test_a_picture_without_a_label_map_or_with_a_wrong_one_is_refused(codec: Lay
     with pytest.raises(OptionError, match="know 0 to 3"):
         codec.encode(image, (1.0,), guide=guide_of(labels(32, 32) + np.uint8(2)))
     with pytest.raises(OptionError, match="not of this picture"):
-        codec.base.analyse(torch.rand(1, 3, 32, 32), Context(32, 32, guide=guide_of(labels(31, 32))))
+        codec.encode(image, (1.0,), guide=guide_of(labels(31, 32)))
     with pytest.raises(OptionError, match="8-bit classes"):
         guide_of(labels(32, 32).astype(np.int64))
     with pytest.raises(OptionError, match="what is preserved"):
