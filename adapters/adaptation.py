@@ -41,14 +41,13 @@ class AdaptationSettings(Strict):
     of the layers, base 0, or `all`.  steps, adapter_steps, last_steps: of the refinement, of the adapters, and of the
     refinement after them.  seconds: of each of these stages of each layer, at the most, after which the latents that
     were best so far are kept, or the adapters as they are; of `layered-joint` the refinement of all layers is one stage
-    more.  patience: see `adapters.schedule`.
-    schedule: a name of the refinement's.  lam: the trade-off, by default that of each layer's quality.  distortion:
-    `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see `adapters.fit.AdapterPlan`; each pattern of sites must
-    name one in some adapted layer, and a layer where none is named has no adapter.  weights: of the layers'
-    distortions, base first, for `layered-joint`; 1 each by default, less for lower layers whose pictures may become
-    worse for the sake of the top layer's.  seed: of all that is drawn.  half: steps in bfloat16; by default where the
-    processor computes so.  compiled: the refinement's synthesis goes through torch.compile, which takes a minute for
-    each layer and picture; steps are a tenth faster on a CPU.
+    more.  patience: see `adapters.schedule`.  schedule: a name of the refinement's.  lam: the trade-off, by default
+    that of each layer's quality.  distortion: `mse` or `ms-ssim`.  rank, sites, rate: of the adapters, see
+    `adapters.fit.AdapterPlan`; each pattern of sites must name one in some adapted layer, and a layer where none is
+    named has no adapter.  weights: of the layers' distortions, base first, for `layered-joint`; 1 each by default, less
+    for lower layers whose pictures may become worse for the sake of the top layer's.  seed: of all that is drawn. half:
+    steps in bfloat16; by default where the processor computes so.  compiled: the refinement's synthesis goes through
+    torch.compile, which takes a minute for each layer and picture; steps are a tenth faster on a CPU.
     """
 
     method: str = Field(default="universal")

@@ -11,6 +11,7 @@ import yaml
 from adapters.methods import METHODS
 from experiments.harness import run
 from experiments.recipe import Recipe, load_recipe
+from layered.spec import BASE_LAYERS
 from tests.experiments.small_run import write_pictures
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +64,13 @@ def test_the_table_of_keys_has_every_key_of_a_recipe_in_order() -> None:
     table = PAGES["experiments"].read_text(encoding="utf-8").partition("| key | what it is | default |")[2]
     keys = re.findall(r"^\| `(\w+)`", table.partition("\n\n")[0], re.M)
     assert keys == list(Recipe.model_fields)
+
+
+def test_the_table_of_base_layers_has_all_of_them() -> None:
+    text = (ROOT / "layered" / "README.md").read_text(encoding="utf-8")
+    table = text.partition("| base layer | what it is |")[2].partition("\n\n")[0]
+    named = [name for line in table.splitlines()[2:] for name in re.findall(r"`([\w-]+)`", line)]
+    assert sorted(named) == sorted(BASE_LAYERS)
 
 
 def test_the_table_of_methods_has_all_of_them_with_the_steps_that_they_take() -> None:

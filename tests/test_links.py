@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README, PAGE = ROOT / "README.md", ROOT / "experiments" / "results" / "README.md"
 PAGES = (README, PAGE, *(ROOT / folder / "README.md" for folder in (
-    "adapters", "baselines", "experiments", "layered/training")))  # fmt: skip
+    "adapters", "baselines", "experiments", "layered", "layered/training")))  # fmt: skip
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
 
 
