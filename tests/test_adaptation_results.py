@@ -86,6 +86,32 @@ def test_the_table_of_adapted_stacks_is_what_was_measured(row: list[str]) -> Non
     assert cells == [*found, f"{run('adaptation_layers').seconds(codec):.0f}"]
 
 
+@pytest.mark.parametrize("row", rows("| adapted or not |"), ids=lambda row: f"{row[0]} against {row[1]}")
+def test_the_table_of_codecs_that_are_adapted_alike_is_what_was_measured(row: list[str]) -> None:
+    assert row[2:] == [measured("adaptation_anchors", row[0], row[1], layer) for layer in range(3)]
+
+
+def test_what_it_says_of_codecs_that_are_adapted_alike_is_what_was_measured() -> None:
+    table = [tuple(row[:2]) for row in rows("| adapted or not |")]
+    shvc = "SHVC (emulated, x265)"
+    pairs = [("layered adapted", "layered")]
+    for anchor in ("simulcast", "single"):
+        pairs += [("layered", anchor), ("layered adapted", f"{anchor} adapted")]
+    assert table == [*pairs, ("layered", shvc), ("layered adapted", shvc)]
+    rates = {pair: run("adaptation_anchors").rate(*pair, 2) for pair in table}
+    gains = {of: run("adaptation_anchors").rate(f"{of} adapted", of, 2) for of in ("layered", "simulcast", "single")}
+    assert None not in (*rates.values(), *gains.values())
+    found = {pair: rate for pair, rate in rates.items() if rate is not None}
+    less = {of: -rate for of, rate in gains.items() if rate is not None}
+    assert found["layered", shvc] > 0 > found["layered adapted", shvc]
+    assert f"the top layer takes {less['layered']:.1f}% fewer bits, and goes from behind SHVC to ahead" in TEXT[PAGE]
+    assert f"gain a little more, {less['simulcast']:.1f}% and {less['single']:.1f}% at full size" in TEXT[PAGE]
+    assert less["layered"] < less["simulcast"] and less["layered"] < less["single"]
+    told = "layered coding needs {:.1f}% fewer bits than simulcast and {:.1f}% more than a single layer, and {:.1f}% "
+    adapted = [found["layered adapted", other] for other in ("simulcast adapted", "single adapted", shvc)]
+    assert f"{told.format(*map(abs, adapted))}fewer than SHVC" in TEXT[README]
+
+
 def test_what_it_says_of_adapting_all_layers_is_what_was_measured() -> None:
     whole = ("layer after layer", "joint", "joint for the top", "universal")
     gains = [run("adaptation_layers").rate(codec, "plain", 2) for codec in whole]

@@ -496,7 +496,8 @@ MARK = "\u2020"
 OF_THE_FINDINGS = {
     "kodak_3layer": "`layered bench kodak_3layer`)", "compass_table_bl_el1": "[is ahead]",
     "out_of_distribution": "[at 6 times the base layer]", "many_layers": "[with nine layers]",
-    "adaptation_kodak": "% BD-rate]", "adaptation_layers": "[all three layers]", "gc_compass_kodak": "above GC]",
+    "adaptation_kodak": "% BD-rate]", "adaptation_anchors": "[All adapted alike]",
+    "adaptation_layers": "[all three layers]", "gc_compass_kodak": "above GC]",
     "universal_vector_large": "on larger vector graphics", "low_rate_kodak": "bits per pixel]",
     "classical_kodak": "[Most everyday codecs beat the base layer]",
     "liff_vs_liif": "[not better than LIIF]", "kodak_arbitrary": "[behind the paper]",

@@ -147,6 +147,10 @@ def _domains(row: list[str], runs: Runs) -> list[str]:
     return [row[0], *rates, *("-" if gain is None else f"{gain:+.2f}" for gain in gains)]
 
 
+def _adapted_alike(row: list[str], runs: Runs) -> list[str]:
+    return [*row[:2], *(runs("adaptation_anchors").told(row[0], row[1], layer) for layer in range(3))]
+
+
 def _stacks(row: list[str], runs: Runs) -> list[str]:
     run, plain = runs("adaptation_layers"), "GC plain" if row[0].startswith("GC") else "plain"
     return [row[0], *(run.told(row[0], plain, layer) for layer in range(3)), f"{run.seconds(row[0]):.0f}"]
@@ -181,6 +185,7 @@ TABLES: Mapping[str, Callable[[list[str], Runs], list[str]]] = {
     "| steps | BD-rate | mean of images | seconds |": _steps,
     "| method | vector | comic | line | vector, dB | comic, dB | line, dB |": _domains,
     "| adapted | BL | EL1 | EL2 | seconds |": _stacks,
+    "| adapted or not | against | BL 1/4 | EL1 1/2 | EL2 full |": _adapted_alike,
     ORIGINS: _origins,
 }
 """By the header of a table, what makes its rows."""
