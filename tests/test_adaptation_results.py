@@ -92,7 +92,7 @@ def test_the_table_of_codecs_that_are_adapted_alike_is_what_was_measured(row: li
 
 
 def test_what_it_says_of_codecs_that_are_adapted_alike_is_what_was_measured() -> None:
-    table = [tuple(row[:2]) for row in rows("| adapted or not |")]
+    table = [(row[0], row[1]) for row in rows("| adapted or not |")]
     shvc = "SHVC (emulated, x265)"
     pairs = [("layered adapted", "layered")]
     for anchor in ("simulcast", "single"):
