@@ -218,6 +218,7 @@ def test_items_without_scores_keep_the_keys_that_they_have(monkeypatch: pytest.M
     monkeypatch.setattr("numpy.__version__", "1")
     monkeypatch.setattr(items, "source_digest", lambda *sources: "2")
     monkeypatch.setattr(items, "version", lambda library: "1")
+    monkeypatch.setattr(items, "_torch", lambda: "1")
     monkeypatch.setattr(items, "codec_of", lambda method, device: Stub())
 
     def key(of: Method, quality: Any, scales: tuple[float, ...], wanted: Wanted) -> str:
