@@ -22,7 +22,8 @@ from layered.image import Image8, to_image8
 from layered.layer import Context
 from layered.rounding import StraightThrough
 from layered.training.descent import Descent
-from layered.training.phases import Draw, select_trained, trained_parts
+from layered.training.parts import select_trained, trained_parts
+from layered.training.phases import Draw
 from layered.training.recipe import Phase
 
 __all__ = ["AdversarialDescent"]

@@ -19,7 +19,7 @@ from layered.base.transforms import TransformLayer, pad_to_stride
 from layered.errors import OptionError
 from layered.layer import Layer
 
-__all__ = ["INITIALISATIONS", "initialise", "luma_chroma", "optimal_step"]
+__all__ = ["INITIALISATIONS", "initialise", "luma_chroma", "optimal_step", "require_transforms"]
 
 _SPARE = 1e-3  # standard deviation of filters that the packet leaves unused
 
@@ -34,9 +34,14 @@ def initialise(
     """
     if name not in INITIALISATIONS:
         raise OptionError(f"unknown initialisation {name!r}; choose one of {', '.join(INITIALISATIONS)}")
+    INITIALISATIONS[name](require_transforms(layer, name), crops, generator, centre)
+
+
+def require_transforms(layer: Layer, name: str) -> TransformLayer:
+    """The layer, if the rule called `name` can initialise it.  Raises OptionError for one without such transforms."""
     if not isinstance(layer, TransformLayer):
         raise OptionError(f"initialisation {name!r} is for layers on CompressAI's transforms")
-    INITIALISATIONS[name](layer, crops, generator, centre)
+    return layer
 
 
 def optimal_step(lam: float) -> float:

@@ -25,7 +25,8 @@ from layered.training.data import CropSource, digest_of_pictures
 from layered.training.descent import Descent, build_descent
 from layered.training.folders import load_pictures, require_labels
 from layered.training.interrupt import Deferred
-from layered.training.phases import draw_step, largest_crop, learning_rate, prepare
+from layered.training.parts import prepare, require_fit
+from layered.training.phases import draw_step, largest_crop, learning_rate
 from layered.training.recipe import Phase, TrainingRecipe, load_recipe
 from layered.weights.store import save_codec
 
@@ -76,6 +77,8 @@ class Run:
             self.codec: LayeredCodec = build(recipe.model)
         self.codec.to(self.fabric.device)
         self.codec.to(memory_format=torch.channels_last)
+        for phase in filter(recipe.runs, recipe.phases):
+            require_fit(self.codec, phase)
         pictures, maps = load_pictures(recipe.data)
         require_labels(maps, len(getattr(recipe.model.base, "classes", ())))
         self.pictures = digest_of_pictures([*pictures, *(maps or ())])

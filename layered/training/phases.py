@@ -11,15 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layered.base.gain import lambda_at
-from layered.base.initialise import initialise
 from layered.codec import LayeredCodec, as_decoded
 from layered.enhancement.resample import Bicubic
 from layered.enhancement.residual import ResidualEnhancement
-from layered.errors import OptionError, RecipeError
 from layered.guide import Guide
-from layered.layer import Layer
 from layered.rounding import Hard, Mixed
 from layered.training.data import CropSource, downscale
+from layered.training.parts import residual_of, select_trained, trained_parts
 from layered.training.recipe import Phase
 from layered.weights.precision import bits_of, keeps_all, rounded
 
@@ -29,9 +27,6 @@ __all__ = [
     "draw_step",
     "largest_crop",
     "learning_rate",
-    "prepare",
-    "select_trained",
-    "trained_parts",
 ]
 
 
@@ -131,7 +126,7 @@ class Objective(nn.Module):
         self._parts = trained_parts(codec, phase)
         select_trained(codec, phase, self._parts)
         if phase.kind == "residual":
-            codec = LayeredCodec(codec.spec, codec.base, ResidualEnhancement(Bicubic(), _residual(codec)))
+            codec = LayeredCodec(codec.spec, codec.base, ResidualEnhancement(Bicubic(), residual_of(codec)))
         self.codec = codec
         self.phase = phase
 
@@ -196,76 +191,3 @@ class Objective(nn.Module):
             (base,) = self.codec([lower], [draw.quality], Hard(exact=False), draw.guide)
             lower = as_decoded(base.reconstruction)
         return F.mse_loss(predictor(lower, side, side).float(), draw.crops), {}
-
-
-def trained_parts(codec: LayeredCodec, phase: Phase) -> tuple[nn.Module, ...]:
-    """The modules that a phase trains.  Raises RecipeError where the codec or the phase's scales do not suit it."""
-    alone, layers = phase.kind in ("base", "predictor", "adversarial"), len(phase.scales) - 1
-    if alone and layers:
-        raise RecipeError(f"phase {phase.name!r} takes one scale range, not {len(phase.scales)}")
-    if phase.kind == "base" or (phase.kind == "adversarial" and phase.adversarial.trains == "all"):
-        return (codec.base,)
-    try:
-        if phase.kind == "adversarial":
-            return (codec.base.part(phase.adversarial.trains),)
-        codec.layer(max(1, layers))
-        if phase.kind in ("residual", "predictor"):
-            pieces = tuple(upper.part(phase.kind) for upper in codec.uppers)
-        else:
-            pieces = (codec.base, *codec.uppers) if phase.kind == "all" else codec.uppers
-    except OptionError as error:
-        raise RecipeError(f"phase {phase.name!r}: {error}") from None
-    if not alone and layers < 1:
-        raise RecipeError(f"phase {phase.name!r} needs a scale range for the base and for each enhancement layer")
-    if not alone and layers < len(codec.uppers):
-        there = len(codec.uppers)
-        raise RecipeError(f"phase {phase.name!r}: scales for {layers} enhancement layers, the model has {there}")
-    return pieces
-
-
-def select_trained(codec: LayeredCodec, phase: Phase, parts: tuple[nn.Module, ...]) -> None:
-    """Let what a phase trains of its parts take gradients, and nothing else.
-
-    Raises RecipeError for a frozen name that none of them has.
-    """
-    chosen = {parameter for part in parts for parameter in part.parameters()}
-    names = {name for name, parameter in codec.named_parameters() if parameter in chosen}
-    for start in phase.frozen:
-        if not any(_below(name, start) for name in names):
-            raise RecipeError(f"phase {phase.name!r}: frozen: it trains nothing that is called {start}")
-    for name, parameter in codec.named_parameters():
-        held = name.endswith("quantiles") or any(_below(name, start) for start in phase.frozen)
-        parameter.requires_grad_(name in names and not held)
-
-
-def _below(name: str, start: str) -> bool:
-    return name == start or name.startswith(start + ".")
-
-
-def _residual(codec: LayeredCodec) -> Layer:
-    """The residual module that a phase of kind `residual` trains."""
-    residual = codec.uppers[0].part("residual")
-    assert isinstance(residual, Layer)
-    return residual
-
-
-def prepare(codec: LayeredCodec, phase: Phase, source: CropSource, seed: int) -> None:
-    """Give the layer that `phase` trains the initialisation that the phase names."""
-    if phase.init == "keep":
-        return
-    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{phase.name}/init".encode()))
-    crops = source.draw(generator, 32, phase.patch)
-    if phase.kind == "base" and phase.init != "base":
-        initialise(codec.base, phase.init, crops.cpu(), generator)
-    elif phase.kind in ("residual", "joint", "all") and phase.init == "base":
-        try:
-            for upper in codec.uppers:
-                upper.start_from(codec.base)
-        except OptionError as error:
-            raise RecipeError(f"phase {phase.name!r}: init base: {error}") from None
-    elif phase.kind == "residual":
-        small = downscale(crops, phase.patch // 2, phase.patch // 2)
-        residuals = crops - Bicubic()(small, phase.patch, phase.patch)
-        initialise(_residual(codec), phase.init, residuals.cpu(), generator, centre=0.0)
-    else:
-        raise RecipeError(f"phase {phase.name!r}: init {phase.init!r} is not for phases of kind {phase.kind}")

@@ -267,6 +267,24 @@ def test_a_missing_data_folder_is_named(recipe: TrainingRecipe, tmp_path: Path) 
         train(recipe.model_copy(update={"data": recipe.data.model_copy(update={"folder": "nowhere"})}), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "changes", "told"),
+    [
+        ({"residual": {"name": "mean-scale", "N": 8, "M": 24}}, {}, "init base: .* of its own kind and widths only"),
+        ({}, {"scales": ((0.5, 1.0),)}, "needs a scale range for the base and for each"),
+        ({}, {"frozen": ("enhancement.nothing",)}, "trains nothing that is called enhancement.nothing"),
+    ],
+)
+def test_a_later_phase_that_does_not_suit_the_model_is_told_before_the_first_step(
+    recipe: TrainingRecipe, tmp_path: Path, settings: dict[str, object], changes: dict[str, object], told: str
+) -> None:
+    values = recipe.model_dump(mode="json")
+    values["model"]["enhancement"] |= settings
+    values["phases"][1] |= changes
+    with pytest.raises(RecipeError, match=f"phase 'residual'.*{told}"):
+        Run(TrainingRecipe.model_validate(values), tmp_path)
+
+
 def test_pictures_too_small_for_a_later_phase_are_told_before_the_first_step(
     recipe: TrainingRecipe, tmp_path: Path
 ) -> None:
