@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from baselines.classes import Options, is_class_name
 from baselines.classical import CLASSICAL
 from baselines.command import Command, CommandPicture
 from baselines.external import ExternalLayered, ExternalPicture
+from baselines.family import LayeredFamily, PictureFamily
 from baselines.hevc import HEVC
 from baselines.jpegxl import JPEGXL
 from baselines.learned import LAYERED, LEARNED, BasePicture, LayeredFile
@@ -22,7 +23,7 @@ from layered.errors import OptionError
 if TYPE_CHECKING:
     from adapters.adaptation import AdaptationSettings
 
-__all__ = ["METHODS", "PICTURES", "SEPARATE", "build", "picture_codec"]
+__all__ = ["METHODS", "PICTURES", "SEPARATE", "Weights", "build", "picture_codec"]
 
 _FIXED: Mapping[str, PictureCodec] = {**CLASSICAL, **JPEGXL, **HEVC, **VVC}
 _WITH_WEIGHTS = [name for name, weights in LEARNED.items() if weights is None]
@@ -33,13 +34,16 @@ METHODS: tuple[str, ...] = ("layered", *_OF_PICTURES, "shvc")
 SEPARATE = {"simulcast": True, "single": False}
 """Methods whose layers are files of their own; the value: whether a layer counts the files of those below."""
 
+Weights: TypeAlias = str | tuple[str, ...]
+"""A name or a file, or one for each quality."""
+
 _CLASS = "file.py:Class or package.module:Class"
 _OWN_PICTURE = f"your own is {_CLASS}, or a mapping with the commands `encode` and `decode`"
 
 
 def picture_codec(
     of: str | Command,
-    weights: str | None = None,
+    weights: Weights | None = None,
     device: str = "cpu",
     *,
     options: Options = (),
@@ -47,7 +51,8 @@ def picture_codec(
 ) -> PictureCodec:
     """A picture codec by name, by class or by commands; nobody else's code or program is looked for yet.
 
-    adaptation: to each picture, of learned codecs.  Raises OptionError for an unknown name, or weights, options or an
+    weights: of learned codecs, one or one for each quality (`baselines.family`).  adaptation: to each picture, of these
+    as well.  Raises OptionError for an unknown name, or weights, options or an
     adaptation where none are used.
     """
     if isinstance(of, str) and of in LEARNED:
@@ -55,11 +60,9 @@ def picture_codec(
         chosen = weights or LEARNED[of]
         if chosen is None:
             raise OptionError(f"{of} has no bundled weights; name a file of them in `weights:`")
-        if adaptation is None:
-            return BasePicture(of, chosen, device)
-        from baselines.adapted import AdaptedPicture  # loads torch
-
-        return AdaptedPicture(of, chosen, device, adaptation)
+        if not isinstance(chosen, str):
+            return PictureFamily(tuple(_base_picture(of, one, device, adaptation) for one in chosen))
+        return _base_picture(of, chosen, device, adaptation)
     if isinstance(of, str) and is_class_name(of):
         _no_weights(of, weights)
         _no_adaptation(of, adaptation)
@@ -75,7 +78,7 @@ def picture_codec(
 def build(
     codec: str,
     of: str | Command | None = None,
-    weights: str | None = None,
+    weights: Weights | None = None,
     device: str = "cpu",
     *,
     options: Options = (),
@@ -105,20 +108,35 @@ def build(
         _no_adaptation(codec, adaptation)
         return shvc(options)
     _no_options(codec, options)
+    if isinstance(weights, tuple):
+        return LayeredFamily(tuple(_layered_file(one, device, adaptation) for one in weights))
+    return _layered_file(weights or LAYERED, device, adaptation)
+
+
+def _base_picture(of: str, weights: str, device: str, adaptation: AdaptationSettings | None) -> BasePicture:
     if adaptation is None:
-        return LayeredFile(weights or LAYERED, device)
+        return BasePicture(of, weights, device)
+    from baselines.adapted import AdaptedPicture  # loads torch
+
+    return AdaptedPicture(of, weights, device, adaptation)
+
+
+def _layered_file(weights: str, device: str, adaptation: AdaptationSettings | None) -> LayeredFile:
+    if adaptation is None:
+        return LayeredFile(weights, device)
     from baselines.adapted import AdaptedFile
 
-    return AdaptedFile(weights or LAYERED, device, adaptation)
+    return AdaptedFile(weights, device, adaptation)
 
 
 def _known() -> str:
     return f"{', '.join(PICTURES)}; with weights of your own {', '.join(_WITH_WEIGHTS)}"
 
 
-def _no_weights(name: str, weights: str | None) -> None:
+def _no_weights(name: str, weights: Weights | None) -> None:
     if weights is not None:
-        raise OptionError(f"{name} takes no weights; leave {weights!r} out")
+        given = weights if isinstance(weights, str) else ", ".join(weights)
+        raise OptionError(f"{name} takes no weights; leave {given} out")
 
 
 def _no_options(name: str, options: Options) -> None:

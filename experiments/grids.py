@@ -159,7 +159,7 @@ def codec_grid(results: Results) -> Grid:
     for spec in results.recipe.codecs:
         depends = "; ".join(f"{key} {value}" for key, value in made.get(spec.name, {}).items())
         qualities = ", ".join(map(quality_text, spec.qualities))
-        rows.append((spec.name, spec.codec, spec.picture, spec.weights or "", qualities, depends))
+        rows.append((spec.name, spec.codec, spec.picture, spec.model, qualities, depends))
     header = ("name", "codec", "of", "weights", "qualities", "depends on")
     return Grid("What each row is", header, tuple(rows), numbers=False)
 

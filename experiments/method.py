@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, f
 from baselines.classes import Options, WithOptions, option_pairs
 from baselines.command import Command
 from baselines.protocol import Quality
-from baselines.registry import build
+from baselines.registry import Weights, build
 from experiments.words import quality_text
 from layered.errors import LayeredError
 from layered.recipes import faults
@@ -37,14 +37,15 @@ class as_value_error:
 class Method(WithOptions):
     """A codec in the words of `baselines.registry.build`.
 
-    codec, of: names, or `file.py:Class`; `of` may be commands too.  options: for that class.  adaptation: to each
+    codec, of: names, or `file.py:Class`; `of` may be commands too.  weights: of our own learned codecs, a name or a
+    file, or a list with one for each quality.  options: for that class.  adaptation: to each
     picture, of our own learned codecs.  Only our own names must exist here: other people's files and programs are
     looked for when a run is planned, and run then.
     """
 
     codec: str
     of: str | Command | None = None
-    weights: str | None = None
+    weights: Weights | None = None
     options: Annotated[Options, BeforeValidator(option_pairs), PlainSerializer(dict)] = ()
     adaptation: AdaptationSettings | None = None
 
@@ -58,6 +59,13 @@ class Method(WithOptions):
                 raise ValueError(faults(error)) from None
         if value is not None and not isinstance(value, str | Command):
             raise ValueError("give a name, or a mapping with the commands `encode` and `decode`")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _one_at_least(cls, value: Weights | None) -> Weights | None:
+        if value is not None and not isinstance(value, str) and len(set(value)) != max(1, len(value)):
+            raise ValueError("give a name or a file, or a list of different ones, one for each quality")
         return value
 
     @field_validator("adaptation", mode="before")
@@ -87,6 +95,11 @@ class Method(WithOptions):
         return str(self.of or "")
 
     @property
+    def model(self) -> str:
+        """The weights in words; empty where none are named."""
+        return self.weights or "" if isinstance(self.weights, str | None) else ", ".join(self.weights)
+
+    @property
     def words(self) -> dict[str, Any]:
         """All of it that results depend on, as plain values."""
         words = self.model_dump(mode="json", exclude={"of": {"quality_range", "timeout"}})
@@ -101,7 +114,7 @@ class Method(WithOptions):
         if self.adaptation is not None:
             given = self.adaptation.model_dump(exclude_defaults=True, exclude={"method"})
             options += [self.adaptation.method, *(f"{name}={value}" for name, value in given.items())]
-        return " ".join(word for word in (self.codec, self.picture, self.weights, *options) if word)
+        return " ".join(word for word in (self.codec, self.picture, self.model, *options) if word)
 
 
 class CodecSpec(Method):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from baselines.family import Family
 from baselines.learned import BasePicture, LayeredFile, load_codec
 from baselines.protocol import Codec, Encoded
 
@@ -16,8 +17,8 @@ def spent(codec: Codec, encoded: Encoded) -> tuple[Mapping[str, int], ...] | Non
     from layered.stream import parse
 
     own = getattr(codec, "picture", codec)  # of simulcast and single-layer coding
-    if not isinstance(own, LayeredFile | BasePicture):
+    if not isinstance(own, LayeredFile | BasePicture | Family):
         return None
-    model = load_codec(own.weights, own.device)
-    chunks = (parts for file in encoded.files for parts in parts_of(parse(file), model))
+    made = ((file, own.of(file) if isinstance(own, Family) else own) for file in encoded.files)
+    chunks = (parts for file, by in made for parts in parts_of(parse(file), load_codec(by.weights, by.device)))
     return tuple({part.name: part.bytes for part in parts} for parts in chunks)
