@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,9 +34,12 @@ LAYERED = "compass-small"
 
 _SOURCES = (
     "baselines/learned.py", "layered/adaptation.py", "layered/base", "layered/codec.py", "layered/enhancement",
-    "layered/entropy", "layered/fields.py", "layered/guide.py", "layered/image.py", "layered/layer.py",
-    "layered/rounding.py", "layered/spec.py", "layered/stream.py",
+    "layered/entropy", "layered/fields.py", "layered/float32.py", "layered/guide.py", "layered/image.py",
+    "layered/layer.py", "layered/rounding.py", "layered/spec.py", "layered/stream.py",
 )  # fmt: skip
+
+_LIBRARIES = ("layered", "torch", "compressai")
+"""Packages whose code or version is in the fingerprint already."""
 
 
 def load_codec(weights: str, device: str) -> LayeredCodec:
@@ -53,14 +58,29 @@ def _load(weights: str, device: str, changed: int) -> LayeredCodec:
 def _fingerprint(weights: str, device: str) -> Mapping[str, str]:
     import torch
 
+    codec = load_codec(weights, device)
+    own = {f"code of {name}": digest for name, digest in _others(codec).items()}
     return {
-        "model": load_codec(weights, device).digest.hex(),
+        "model": codec.digest.hex(),
         "torch": torch.__version__,
         "compressai": version("compressai"),
         "pillow": version("pillow"),  # resizes the originals of the lower layers
         "device": device,
         "code": source_digest(*_SOURCES),
+        **own,
     }
+
+
+def _others(codec: LayeredCodec) -> dict[str, str]:
+    """SHA-256 (16 hex digits) of the source of every module that has a part of the codec and is nobody's library."""
+    found = {}
+    for name in sorted({type(part).__module__ for part in codec.modules()}):
+        if name.partition(".")[0] in _LIBRARIES:
+            continue
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is not None:
+            found[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+    return found
 
 
 @dataclass(frozen=True)

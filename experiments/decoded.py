@@ -71,7 +71,7 @@ def decode_all(results: Results, progress: bool = True) -> tuple[Coded, ...]:
     for record, keys in track(pairs, "decoding", console=Console(stderr=True), disable=not progress):
         path = top_picture(results, record, keys)
         groups.setdefault((record.scales, record.codec, record.quality), []).append((record, path))
-    pictures = {record.image: picture_of(results, record) for record in results.records}
+    pictures = {name: picture_of(results, record) for name, record in {r.image: r for r in results.records}.items()}
     return tuple(
         Coded(
             *key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -27,7 +28,9 @@ from experiments.store import digest_of
 from layered.errors import LayeredError
 from layered.image import Image8, layer_sizes, resize8
 
-__all__ = ["PREVIEW_SIDE", "Item", "Measured", "Wanted", "codec_of", "make_item", "measure", "preview"]
+__all__ = [
+    "PREVIEW_SIDE", "Item", "Measured", "Wanted", "codec_of", "fingerprint_of", "make_item", "measure", "preview",
+]  # fmt: skip
 
 PREVIEW_SIDE = 1024
 """Pictures kept for the report are shrunk to this side."""
@@ -79,8 +82,14 @@ class Measured:
     previews: tuple[bytes, ...] = ()
 
 
+def fingerprint_of(method: Method, device: str, wanted: Wanted) -> Mapping[str, str]:
+    """What a method's results depend on, and what measures them.  Raises LayeredError for faults of codec or scores."""
+    return _fingerprint(codec_of(method, device), wanted, device)
+
+
 def make_item(
     method: Method,
+    fingerprint: Mapping[str, str],
     quality: Quality,
     picture: Picture,
     image_sha256: str,
@@ -89,12 +98,11 @@ def make_item(
     wanted: Wanted,
     provenance: Provenance,
 ) -> Item:
-    """An item, its key made of all that its result depends on.  Raises LayeredError if codec or scores have faults."""
-    fingerprint = _fingerprint(codec_of(method, device), wanted, device)
+    """An item, its key made of all that its result depends on; fingerprint: that of the method, `fingerprint_of`."""
     key = digest_of({
         "schema": SCHEMA,
         "codec": method.words,
-        "fingerprint": fingerprint,
+        "fingerprint": dict(fingerprint),
         "quality": quality,
         "scales": scales,
         "image": [picture.name, image_sha256],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from baselines.protocol import Quality, check_quality, layer_qualities
 from baselines.registry import SEPARATE
 from experiments.data import Picture, find_data
-from experiments.item import Item, Wanted, codec_of, make_item
+from experiments.item import Item, Wanted, codec_of, fingerprint_of, make_item
 from experiments.method import CodecSpec, Method
 from experiments.recipe import Recipe
 from experiments.record import Provenance
@@ -54,9 +54,12 @@ def plan(recipe: Recipe, provenance: Provenance) -> Plan:
     wanted = Wanted(recipe.ms_ssim, recipe.operations, recipe.previews, recipe.scores)
     items: dict[str, Item] = {}
     entries = []
+    pieces: dict[str, tuple[Method, Mapping[str, str]]] = {}
     for spec in recipe.codecs:
         try:
             allowed = codec_of(spec.method, recipe.device).quality_range
+            piece = _piece(spec)
+            pieces[spec.name] = piece, fingerprint_of(piece, recipe.device, wanted)
         except LayeredError as error:
             raise type(error)(f"{spec.name}: {error}") from None
         for quality in spec.qualities:
@@ -64,14 +67,11 @@ def plan(recipe: Recipe, provenance: Provenance) -> Plan:
     for ladder in recipe.scales:
         for spec in recipe.codecs:
             for quality in spec.qualities:
-                pieces = _pieces(spec, quality, ladder)
                 for picture, digest in digests.items():
                     made = [
-                        make_item(
-                            method, piece_quality, picture, digest, scales, recipe.device, wanted, provenance,
-                        )
-                        for method, piece_quality, scales in pieces
-                    ]  # fmt: skip
+                        make_item(*pieces[spec.name], part, picture, digest, scales, recipe.device, wanted, provenance)
+                        for part, scales in _parts(spec, quality, ladder)
+                    ]
                     items.update((item.key, item) for item in made)
                     keys = tuple(item.key for item in made)
                     entries.append(
@@ -80,11 +80,18 @@ def plan(recipe: Recipe, provenance: Provenance) -> Plan:
     return Plan(data.items, tuple(items.values()), tuple(entries))
 
 
-def _pieces(
-    spec: CodecSpec, quality: Quality, ladder: Sequence[float]
-) -> list[tuple[Method, Quality, tuple[float, ...]]]:
+def _piece(spec: CodecSpec) -> Method:
+    """What an item of a row is coded by."""
     if spec.codec not in SEPARATE:
-        return [(spec.method, quality, tuple(ladder))]
-    picture = Method(codec="single", of=spec.of, weights=spec.weights, options=spec.options, adaptation=spec.adaptation)
+        return spec.method
+    return Method(codec="single", of=spec.of, weights=spec.weights, options=spec.options, adaptation=spec.adaptation)
+
+
+def _parts(
+    spec: CodecSpec, quality: Quality, ladder: Sequence[float]
+) -> list[tuple[Quality, tuple[float, ...]]]:
+    """Quality and scales of the items that a row's point on a picture is made of."""
+    if spec.codec not in SEPARATE:
+        return [(quality, tuple(ladder))]
     qualities = layer_qualities(quality, len(ladder))
-    return [(picture, value, (scale,)) for value, scale in zip(qualities, ladder, strict=True)]
+    return [(value, (scale,)) for value, scale in zip(qualities, ladder, strict=True)]

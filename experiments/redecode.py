@@ -38,7 +38,7 @@ def redecoded(results: Results, record: Record) -> tuple[Image8, ...]:
     whatever a codec raises.
     """
     spec = next(spec for spec in results.recipe.codecs if spec.name == record.codec)
-    limit_threads(results.recipe.threads)  # sums of floating point, and so a search, may depend on their number
+    limit_threads(record.provenance.threads)  # sums of floating point, and so a search, may depend on their number
     codec = codec_of(spec.method, results.recipe.device)
     image = picture_of(results, record).load()
     encoded: Encoded = codec.encode(image, record.scales, record.quality)

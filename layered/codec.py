@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LIMITS", "LayerOutput", "LayeredCodec", "as_decoded"]
 
-LIMITS = stream.Limits(pixels=2**25)
+LIMITS = stream.Limits(pixels=2**25, total=2**28)
 """What is coded unless the caller allows more: 8K pictures, some 8 GB of memory at the bundled widths."""
 
 TOLERANCE = 0.001  # share of samples that may be one level off in float32
@@ -79,6 +79,11 @@ class LayeredCodec(nn.Module):
             most = len(self.uppers) + 1
             raise OptionError(f"the weights {self.name!r} code up to {most} layers, {index + 1} are asked for")
         return self.uppers[index - 1]
+
+    @property
+    def most_layers(self) -> int | None:
+        """How many layers a stream may have; None where there is no end to them."""
+        return None if isinstance(self.enhancement, Enhancement) else len(self.uppers) + 1
 
     @property
     def uppers(self) -> tuple[Enhancement, ...]:
@@ -142,12 +147,17 @@ class LayeredCodec(nn.Module):
         if guide is not None and guide.labels.shape != (1, height, width):
             sides = "x".join(map(str, guide.labels.shape[:0:-1]))
             raise OptionError(f"a label map of {sides} is not of this picture of {width}x{height}")
+        if guide is not None and not getattr(self.spec.base, "classes", ()):
+            raise OptionError(f"the weights {self.name!r} take no label map; those with classes do")
+        if guide is not None and bool(guide.preserved.any()) and not self.base.selective:
+            raise OptionError(f"the weights {self.name!r} keep everything; what is kept is chosen for sc base layers")
         self.layer(len(qualities) - 1)  # too many layers are told before the first is coded
         chunks, pictures = [], []
         lower: Tensor | None = None
         carried: Tensor | None = None
         seal = 0
         sizes = layer_sizes(width, height, scales)
+        stream.check_total(sizes, limits)
 
         def original(k: int) -> Tensor:
             return to_tensor(resize8(image, *sizes[k]), self.device)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,8 @@ from layered.errors import OptionError, RecipeError
 __all__ = ["Strict", "bundled", "check", "faults", "hint", "introduction", "read"]
 
 Model = TypeVar("Model", bound=BaseModel)
+_ENTRIES = 100_000
+"""Values that a recipe may hold, each alias counted with all that it stands for."""
 
 
 def hint(name: str, valid: Iterable[str]) -> str:
@@ -106,13 +107,28 @@ def check(model: type[Model], values: dict[str, Any], overrides: Sequence[str] =
     Entries of a list are addressed by their `name` or by their number from 0; mappings that are left out are made.
     Raises RecipeError.
     """
-    values = deepcopy(values)
+    try:
+        values = _own(values, count())
+    except RecursionError:
+        raise RecipeError(f"{source}: nested without end") from None
     for override in overrides:
         _set(values, override)
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise RecipeError(f"{source}: {faults(error)}") from None
+
+
+def _own(values: Any, counted: Iterator[int]) -> Any:
+    """A copy in which no two places share a mapping or list, as YAML's aliases do: an override is of one of them.
+
+    Raises RecipeError where aliases of aliases stand for more than anybody has written.
+    """
+    if next(counted) > _ENTRIES:
+        raise RecipeError(f"a recipe of more than {_ENTRIES} entries")
+    if isinstance(values, dict):
+        return {key: _own(value, counted) for key, value in values.items()}
+    return [_own(value, counted) for value in values] if isinstance(values, list) else values
 
 
 def faults(error: ValidationError) -> str:

@@ -8,15 +8,15 @@ that a file can be inspected without loading a model.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError, UnsupportedVersion, WrongModel
 from layered.fields import VARINT, Field, read_fields, write_fields
 
 __all__ = [
-    "DIGEST_BYTES", "MAGIC", "VERSION", "Chunk", "Header", "Limits", "Stream", "check_header", "pack", "parse",
-    "require_digest", "stored_quality",
+    "DIGEST_BYTES", "MAGIC", "VERSION", "Chunk", "Header", "Limits", "Stream", "check_header", "check_total", "pack",
+    "parse", "require_digest", "stored_quality",
 ]  # fmt: skip
 
 MAGIC = b"\x89LYR"  # the high bit shows transfers that are not 8-bit clean
@@ -95,7 +95,8 @@ class Limits:
 
     pixels, side: of the full picture, and so of each layer.  layers: at most this many.
     payload: bytes of one layer's payload per pixel of that layer, on top of `payload_base`, which leaves
-    room for pictures smaller than one padded block.  adapter: bytes of one layer's adapter weights.
+    room for pictures smaller than one padded block.  adapter: bytes of one layer's adapter weights.  total: pixels of
+    all layers together, which time and the memory of decoded pictures follow.
     """
 
     pixels: int = 2**28
@@ -104,6 +105,7 @@ class Limits:
     payload: int = 8
     payload_base: int = 2**16
     adapter: int = 2**24
+    total: int = 2**31
 
 
 def pack(header: Header, chunks: Sequence[Chunk], limits: Limits | None = None) -> bytes:
@@ -129,6 +131,7 @@ def pack(header: Header, chunks: Sequence[Chunk], limits: Limits | None = None) 
         "width": header.width,
         "height": header.height,
     }
+    check_total(((chunk.width, chunk.height) for chunk in chunks), limits)
     head = write_fields(PREAMBLE + HEADER, values)
     pieces, crc, below = [head], zlib.crc32(head), (1, 1)
     for k, chunk in enumerate(chunks):
@@ -225,6 +228,7 @@ def _parse_chunk(
         raise CorruptStream(f"layer {k}: flags {flags:#04x} disagree with the fields")
     below = (lower[-1].width, lower[-1].height) if lower else (1, 1)
     _check_chunk(k, size, below, header, payload, adapter, limits, CorruptStream)
+    check_total((*((chunk.width, chunk.height) for chunk in lower), size), limits)
     middle, end = at + adapter, at + adapter + payload
     if end + CRC_BYTES > len(data):
         raise CorruptStream(f"layer {k}: truncated, {end + CRC_BYTES - len(data)} bytes are missing")
@@ -248,6 +252,13 @@ def check_header(header: Header, limits: Limits, wrong: type[LayeredError] = Opt
         )
     if header.layers > limits.layers:
         raise LimitExceeded(f"header: {header.layers} layers, at most {limits.layers} are allowed")
+
+
+def check_total(sizes: Iterable[tuple[int, int]], limits: Limits) -> None:
+    """Raise LimitExceeded for layers, (width, height) each, that have too many pixels together."""
+    total = sum(width * height for width, height in sizes)
+    if total > limits.total:
+        raise LimitExceeded(f"layers of {total} pixels together, at most {limits.total} are allowed")
 
 
 def _check_chunk(

@@ -39,7 +39,7 @@ class GuideOptions:
             if self.preserve or self.boxes or self.mask:
                 raise OptionError("--preserve, --box and --mask go with --labels")
             return None
-        if not classes:
+        if not classes:  # or the map would be read, and its faults told, for nothing
             raise OptionError(f"--labels: the weights {codec.name!r} take no label map; those with classes do")
         if (self.preserve or self.boxes or self.mask) and not codec.base.selective:
             raise OptionError(f"--preserve, --box and --mask are for sc base layers; {codec.name!r} keeps everything")

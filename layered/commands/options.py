@@ -84,9 +84,11 @@ def picture_of(source: str) -> Image8:
 
 
 def ladder_of(given: tuple[float, ...] | None, codec: LayeredCodec) -> tuple[float, ...]:
-    """The scales that were given, or those that suit the weights."""
-    has_uppers = codec.uppers and "enhancement" not in codec.untrained
-    return given or ((0.25, 0.5, 1.0) if has_uppers else (1.0,))
+    """The scales that were given, or the top ones of 1/4, 1/2 and 1 that the weights have layers for."""
+    if given:
+        return given
+    layers = 1 if "enhancement" in codec.untrained else codec.most_layers
+    return (0.25, 0.5, 1.0)[-min(3, layers or 3) :]
 
 
 def told_of(data: bytes, pixels: int, ladder: tuple[float, ...], codec: LayeredCodec) -> str:

@@ -20,10 +20,10 @@ __all__ = ["RunState", "State", "load_state", "read_state", "save_state", "take_
 
 
 # Settings that may change when a run is taken up again: where it runs, where its pictures lie, what it tells.
-# To the bit the outcome stays the same only on the same devices and threads.
+# To the bit the outcome stays the same only on the same devices and threads.  A prior compares its weights itself.
 _FREE = {
-    "data", "devices", "nodes", "strategy", "accelerator", "threads", "checkpoint_seconds", "log_every", "start",
-    "tensorboard", "weights",
+    "data", "devices", "nodes", "strategy", "accelerator", "threads", "checkpoint_seconds", "log_every", "tensorboard",
+    "weights",
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
 import os
 from pathlib import Path
 
@@ -76,3 +78,18 @@ def test_weights_are_loaded_once_and_again_after_they_changed(
 def test_the_fingerprint_names_the_model(image: Image8, tiny_codec: LayeredCodec) -> None:
     assert LayeredFile().fingerprint()["model"] == tiny_codec.digest.hex()
     assert LayeredFile().quality_range == tiny_codec.quality_range == BasePicture("mean-scale", "any").quality_range
+
+
+def test_the_fingerprint_changes_with_the_code_of_a_layer_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_codec: LayeredCodec
+) -> None:
+    source, codec = tmp_path / "my_layer.py", copy.deepcopy(tiny_codec)
+    monkeypatch.setattr(learned, "load_codec", lambda weights, device: codec)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source.write_text("from layered.base.mean_scale import MeanScale\n\n\nclass Mine(MeanScale):\n    pass\n")
+    bundled = LayeredFile().fingerprint()
+    codec.base.__class__ = importlib.import_module("my_layer").Mine
+    first = LayeredFile().fingerprint()
+    assert set(first) - set(bundled) == {"code of my_layer"}
+    source.write_text(source.read_text() + "# mended\n")
+    assert LayeredFile().fingerprint() != first

@@ -17,7 +17,7 @@ from experiments import item as items
 from experiments.data import Picture
 from experiments.harness import run
 from experiments.html import write_html
-from experiments.item import Item, Wanted, make_item, measure
+from experiments.item import Item, Wanted, fingerprint_of, make_item, measure
 from experiments.lpips import TRUNKS, load_lpips
 from experiments.method import Method
 from experiments.plan import plan
@@ -223,7 +223,7 @@ def test_items_without_scores_keep_the_keys_that_they_have(monkeypatch: pytest.M
 
     def key(of: Method, quality: Any, scales: tuple[float, ...], wanted: Wanted) -> str:
         place = (Picture("p0", Path("p0.png")), "0" * 64, scales, "cpu")
-        return make_item(of, quality, *place, wanted, PROVENANCE).key
+        return make_item(of, fingerprint_of(of, "cpu", wanted), quality, *place, wanted, PROVENANCE).key
 
     single, both = Method(codec="single", of="jpeg"), Method(codec="simulcast", of="jpeg")
     assert key(single, 30.0, (0.5,), Wanted(ms_ssim=True)) == "0c776bc5b04084ef388c70caa76d7836"

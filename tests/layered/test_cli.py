@@ -21,9 +21,11 @@ from layered import files, stream
 from layered.cli import run
 from layered.codec import LayeredCodec
 from layered.commands.failures import explain
+from layered.commands.options import ladder_of
 from layered.errors import CorruptStream
 from layered.image import load_image, resize8, save_image
 from layered.recipes import bundled
+from layered.spec import CodecSpec, build
 from layered.weights.store import save_codec
 from tests.conftest import smooth_picture
 
@@ -575,3 +577,13 @@ def test_training_recipes_are_named_each_with_a_sentence(capsys: pytest.CaptureF
     lines = capsys.readouterr().out.splitlines()
     assert tuple(lines[::2]) == bundled("layered.training")
     assert all(re.fullmatch(r"    [A-Z].{15,}\.", line) for line in lines[1::2])
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_scales_that_are_taken_by_themselves_are_those_the_weights_have_layers_for(layers: int) -> None:
+    spec = CodecSpec.model_validate(
+        {"base": {"name": "factorized", "N": 4, "M": 4},
+         "enhancement": {"name": "mei", "coder": {"name": "factorized", "N": 4, "M": 4}, "width": 2, "layers": layers}}
+    )  # fmt: skip
+    assert ladder_of(None, build(spec)) == (0.25, 0.5, 1.0)[-layers - 1 :]
+    assert ladder_of((0.1, 0.2), build(spec)) == (0.1, 0.2)

@@ -14,6 +14,7 @@ import layered
 from layered import stream
 from layered.codec import LayeredCodec
 from layered.errors import CorruptStream, LayeredError, LimitExceeded, OptionError, WrongModel
+from layered.guide import guide_of
 from layered.image import Image8, layer_sizes, resize8
 from layered.stream import Limits
 from tests.conftest import make_codec, smooth_picture, tiny_spec
@@ -199,7 +200,15 @@ def test_encoding_checks_limits_before_it_works(tiny_codec: LayeredCodec) -> Non
     scales = tuple(k / 70 for k in range(1, 71))
     with pytest.raises(LimitExceeded, match="70 layers"):
         tiny_codec.encode(image, scales)
+    with pytest.raises(LimitExceeded, match="layers of 720 pixels together, at most 719"):
+        tiny_codec.encode(image, (0.5, 1.0), limits=stream.Limits(total=719))
     assert stream.parse(tiny_codec.encode(image, (1.0,), limits=stream.Limits(layers=1))).header.layers == 1
+
+
+def test_a_guide_that_nothing_would_use_is_refused(tiny_codec: LayeredCodec) -> None:
+    labels = np.zeros((24, 24), np.uint8)
+    with pytest.raises(OptionError, match="'tiny' take no label map"):
+        tiny_codec.encode(smooth_picture(24, 24), guide=guide_of(labels))
 
 
 def test_render_continues_past_the_top_layer(tiny_codec: LayeredCodec) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 from pydantic import Field
 
+from experiments.recipe import load_recipe
 from layered.errors import OptionError, RecipeError
 from layered.recipes import Strict, check
 
@@ -54,3 +56,27 @@ def test_a_list_that_is_left_out_is_given_whole() -> None:
 def test_settings_survive_pickling_and_copies() -> None:
     whole = Whole(name="a", part=Part(size=3))
     assert pickle.loads(pickle.dumps(whole)) == whole == whole.model_copy() != whole.model_copy(update={"name": "b"})
+
+
+def test_an_override_changes_one_place_of_what_an_alias_shares(tmp_path: Path) -> None:
+    text = "name: a\ndata: d\nscales: [1]\ncodecs:\n"
+    text += "  - &first {name: one, codec: single, of: jpeg, qualities: [10, 20]}\n"
+    path = tmp_path / "shared.yaml"
+    path.write_text(text + "  - {<<: *first, name: two}\n")
+    made = load_recipe(str(path), ["codecs.two.qualities.0=5"])
+    assert [spec.qualities for spec in made.codecs] == [(10, 20), (5, 20)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+         + "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]\n" for k in range(1, 9)), "more than 100000"),
+        ("a: &a [*a]\n", "nested without end"),
+    ],
+)  # fmt: skip
+def test_aliases_that_stand_for_too_much_are_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "bomb.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=told):
+        load_recipe(str(path))

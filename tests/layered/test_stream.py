@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from layered.codec import LIMITS
 from layered.commands.info import describe
 from layered.errors import (
     CorruptStream,
@@ -261,11 +262,24 @@ def test_callers_limits_are_kept() -> None:
         Limits(layers=2),
         Limits(payload=0, payload_base=4),
         Limits(adapter=1),
+        Limits(total=sum(chunk.width * chunk.height for chunk in parse(data).chunks) - 1),
     ):
         with pytest.raises(LimitExceeded):
             parse(data, limits=limits)
     exact = Limits(pixels=200, side=20, layers=3, payload=0, payload_base=5, adapter=2)
     assert len(parse(data, limits=exact).chunks) == 3
+
+
+def test_many_large_layers_are_refused_by_their_pixels_together() -> None:
+    full = Chunk(4096, 4096, 1.0, b"")
+    header = Header(1, DIGEST, 4096, 4096, 64)
+    assert len(parse(pack(header, [full] * 16), limits=LIMITS).chunks) == 16
+    data = pack(header, [full] * 17)
+    with pytest.raises(LimitExceeded, match="layers of 285212672 pixels together"):
+        parse(data, limits=LIMITS)
+    assert len(parse(data, strict=False, limits=LIMITS).chunks) == 16
+    with pytest.raises(LimitExceeded, match="together"):
+        pack(header, [full] * 17, LIMITS)
 
 
 def test_limits_beyond_the_base_layer_drop_the_tail_when_lenient() -> None:

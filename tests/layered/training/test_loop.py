@@ -191,7 +191,13 @@ def test_weights_tell_what_no_training_has_reached(
         for _ in range(2):
             again = train(recipe.model_copy(update=changes), out)
             assert layered.load(again).untrained == left - {"base"}
-            changes["start"] = {"all": str(whole)}
+
+
+def test_a_run_that_is_there_does_not_begin_again_from_other_weights(
+    recipe: TrainingRecipe, whole: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=r"other settings \(start\)"):
+        train(recipe.model_copy(update={"start": {"all": str(whole)}}), whole.parent)
 
 
 def test_what_a_residual_module_has_of_its_base_needs_no_training(recipe: TrainingRecipe, tmp_path: Path) -> None:
