@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +104,9 @@ def _vote(fields: Sequence[str]) -> Vote:
     row = dict(zip(COLUMNS, fields, strict=True))
     for name in ("study", "rater", "image", "left", "right"):
         row[name] = row[name].strip()
-        if not row[name] or not row[name].isprintable():
-            raise ValueError(f"no {name}, or one that cannot be printed")
+        # Odd spaces and the like are common in names of files, but none of these belongs into one line of a table.
+        if not row[name] or any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in row[name]):
+            raise ValueError(f"no {name}, or one with a control character or line break")
     numbers = {name: _whole(name, row[name], least) for name, least in (("seed", 0), ("trial", 1), ("milliseconds", 0))}
     if row["answer"] not in ANSWERS:
         raise ValueError(f"answer {row['answer']!r} is not one of {', '.join(ANSWERS)}")

@@ -41,6 +41,18 @@ def test_names_with_commas_quotes_and_a_mark_of_a_spreadsheet_are_read(tmp_path:
     assert [one.rater for one in read_votes([path]).votes] == ['a "b", c']
 
 
+@pytest.mark.parametrize("name", ["Screenshot at 9.41\u202fAM", "a\xa0b", "a\u200bb"])
+def test_names_of_files_with_odd_spaces_are_read(tmp_path: Path, name: str) -> None:
+    (read,) = read_votes([written(tmp_path / "a.csv", [vote(image=name)])]).votes
+    assert read.image == name
+
+
+@pytest.mark.parametrize("letter", ["\t", "\x1b", "\x85", "\u2028", "\u2029"])
+def test_names_with_a_control_character_or_line_break_are_refused(tmp_path: Path, letter: str) -> None:
+    with pytest.raises(OptionError, match="line 2: no image, or one with a control character or line break"):
+        read_votes([written(tmp_path / "a.csv", [vote(image=f"a{letter}b")])])
+
+
 def test_what_was_chosen_and_which_traps_were_failed() -> None:
     assert [vote(answer=answer).chosen for answer in ("left", "right", "not sure")] == ["a @ 1", "b @ 2", None]
     assert [trap(answer).failed for answer in ("left", "right", "not sure")] == [True, False, True]
