@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from experiments.cluster import available_cpus
+from experiments.words import printable
 
 __all__ = ["command_line", "commit", "machine", "without_places"]
 
@@ -18,7 +19,7 @@ RESULTS = "experiments/results"
 
 
 def command_line() -> str:
-    """The command line as a user would type it, without the place of the program."""
+    """The command line as a user would type it, without the place of the program, and with no bytes but text."""
     program = Path(sys.argv[0])
     started = [program.name]
     if program.name == "__main__.py":
@@ -27,7 +28,7 @@ def command_line() -> str:
         started = ["python", "-m", f"experiments.{package.name}"] if inner else [package.name]
     elif program.suffix == ".py" and program.parent.name == "experiments":
         started = ["python", "-m", f"experiments.{program.stem}"]
-    return shlex.join([*started, *sys.argv[1:]])
+    return printable(shlex.join([*started, *sys.argv[1:]]))
 
 
 def without_places(command: str) -> str:

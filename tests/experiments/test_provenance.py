@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from experiments.provenance import RESULTS, command_line, commit, without_places
 def test_the_command_can_be_typed_again(monkeypatch: pytest.MonkeyPatch, program: str, told: str) -> None:
     monkeypatch.setattr(sys, "argv", [program, "bench", "my recipe"])
     assert command_line() == told
+
+
+def test_a_command_with_bytes_that_are_no_text_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["layered", "bench", os.fsdecode(b"\xff.yaml")])
+    assert command_line() == r"layered bench '\udcff.yaml'" and command_line().encode()
 
 
 def test_a_command_is_told_without_the_places_of_its_machine() -> None:
