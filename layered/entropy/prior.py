@@ -60,7 +60,7 @@ def code_gaussian(
 def write_bottleneck(model: EntropyBottleneck, z_hat: Tensor) -> Symbols:
     """Quantised z [1, C, h, w] -> rANS string; equal to CompressAI's `compress` for the same tables."""
     values = _to_numpy(torch.round(z_hat - _medians(model)))
-    return Symbols(encode_symbols(values, _channel_indexes(z_hat.shape), Tables.of(model)), values)
+    return _written(values, _channel_indexes(z_hat.shape), model)
 
 
 def read_bottleneck(model: EntropyBottleneck, data: bytes, height: int, width: int) -> tuple[Tensor, Symbols]:
@@ -76,13 +76,13 @@ def gaussian_indexes(model: GaussianConditional, scales: Tensor) -> NDArray[np.i
     """Index into the model's scale table for each scale, as CompressAI's `build_indexes`, in one search."""
     table = model.scale_table[:-1].to(scales.dtype)
     bounded = torch.clamp(scales, min=float(model.scale_bound))
-    return _to_numpy(torch.searchsorted(table, bounded.contiguous(), right=False))
+    return _to_numpy(torch.searchsorted(table, bounded.contiguous(), right=False)).astype(np.int32)
 
 
 def write_gaussian(model: GaussianConditional, y_hat: Tensor, scales: Tensor, means: Tensor) -> Symbols:
     """Quantised y [1, C, h, w] -> rANS string; scales and means must be the decoder's own."""
     values = _to_numpy(torch.round(y_hat.to(means.dtype) - means))
-    return Symbols(encode_symbols(values, gaussian_indexes(model, scales), Tables.of(model)), values)
+    return _written(values, gaussian_indexes(model, scales), model)
 
 
 def read_gaussian(
@@ -149,7 +149,13 @@ def _channel_indexes(shape: torch.Size) -> NDArray[np.int32]:
     return np.repeat(np.arange(shape[1], dtype=np.int32), shape[2] * shape[3])
 
 
-def _to_numpy(integers: Tensor) -> NDArray[np.int32]:
+def _written(values: NDArray[np.int64], indexes: NDArray[np.int32], model: EntropyModel) -> Symbols:
+    """Narrowed once they are coded, and so known to be no larger than MAX_SYMBOL: others would wrap unnoticed."""
+    return Symbols(encode_symbols(values, indexes, Tables.of(model)), values.astype(np.int32))
+
+
+def _to_numpy(integers: Tensor) -> NDArray[np.int64]:
     if integers.is_floating_point() and not bool(torch.isfinite(integers).all()):
         raise LayeredError("the latents are not finite: the weights or the picture hold NaN or infinity")
-    return integers.detach().to("cpu", torch.int64).numpy().astype(np.int32).reshape(-1)
+    values: NDArray[np.int64] = integers.detach().to("cpu", torch.int64).numpy().reshape(-1)
+    return values
