@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -29,6 +30,28 @@ def test_the_callers_setting_is_the_same_afterwards(before: bool) -> None:
         assert not CUDNN.allow_tf32
         raise KeyError
     assert CUDNN.allow_tf32 == before
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_thread_that_leaves_first_does_not_end_it_for_another(before: bool) -> None:
+    CUDNN.allow_tf32 = before
+    first, second = ExitStack(), ExitStack()
+    for thread in (first, second):
+        thread.enter_context(whole_float32())
+    first.close()
+    assert not CUDNN.allow_tf32
+    second.close()
+    assert CUDNN.allow_tf32 == before
+
+
+def test_one_within_another_lasts_until_the_outer_one_ends() -> None:
+    @whole_float32()
+    def inner() -> bool:
+        return bool(CUDNN.allow_tf32)
+
+    with whole_float32():
+        assert not inner() and not CUDNN.allow_tf32
+    assert CUDNN.allow_tf32
 
 
 def test_all_that_makes_pictures_of_a_stream_runs_so(
