@@ -135,11 +135,16 @@ def _find_vvenc(path: str) -> str:
         candidates.append(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):
         pass
-    for program in candidates:
-        if program and "libvvenc" in _printed(program, "-hide_banner", "-encoders"):
-            return program
+    broken = []
+    for program in filter(None, candidates):
+        try:
+            if "libvvenc" in _printed(program, "-hide_banner", "-encoders"):
+                return program
+        except LayeredError as error:  # the next may run
+            broken.append(f"; {error}")
     raise OptionError(
         "VVC needs vvencapp, or an ffmpeg with libvvenc, on the PATH, or such as: pip install imageio-ffmpeg"
+        + "".join(broken)
     )
 
 

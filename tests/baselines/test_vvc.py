@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,6 +109,20 @@ def test_an_absent_encoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OptionError, match="vvencapp"):
         VVC["vvc"].encode(IMAGE, 31)
     vvc._find_vvenc.cache_clear()
+
+
+def test_an_ffmpeg_that_does_not_run_leaves_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("path", "package"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ffmpeg").write_bytes(b"\x7fELF, and no more")
+        (tmp_path / name / "ffmpeg").chmod(0o755)
+    package = SimpleNamespace(get_ffmpeg_exe=lambda: str(tmp_path / "package" / "ffmpeg"))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", package)
+    path = str(tmp_path / "path")
+    with pytest.raises(OptionError, match=r"pip install imageio-ffmpeg; .*path/ffmpeg does not run: .*; .*package/ff"):
+        vvc._find_vvenc.__wrapped__(path)
+    (tmp_path / "package" / "ffmpeg").write_text("#!/bin/sh\necho V libvvenc\n")
+    assert vvc._find_vvenc.__wrapped__(path) == package.get_ffmpeg_exe()
 
 
 def test_an_encoder_that_fails_is_reported_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
