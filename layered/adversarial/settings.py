@@ -61,3 +61,9 @@ class AdversarialSettings(Strict):
     trains: Literal["all", "generator", "entropy"] = "all"
     fixed_statistics: bool = False
     sheets: int = Field(default=500, ge=0)
+
+    @model_validator(mode="after")
+    def _rated(self) -> AdversarialSettings:
+        if self.trains == "entropy" and not self.rate:
+            raise ValueError("trains: entropy needs a rate above 0; nothing else depends on the entropy model")
+        return self

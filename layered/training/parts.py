@@ -51,7 +51,7 @@ def trained_parts(codec: LayeredCodec, phase: Phase) -> tuple[nn.Module, ...]:
 def select_trained(codec: LayeredCodec, phase: Phase, parts: tuple[nn.Module, ...]) -> None:
     """Let what a phase trains of its parts take gradients, and nothing else.
 
-    Raises RecipeError for a frozen name that none of them has.
+    Raises RecipeError for a frozen name that none of them has, and where nothing is left to train.
     """
     chosen = {parameter for part in parts for parameter in part.parameters()}
     names = {name for name, parameter in codec.named_parameters() if parameter in chosen}
@@ -61,6 +61,13 @@ def select_trained(codec: LayeredCodec, phase: Phase, parts: tuple[nn.Module, ..
     for name, parameter in codec.named_parameters():
         held = name.endswith("quantiles") or any(_below(name, start) for start in phase.frozen)
         parameter.requires_grad_(name in names and not held)
+    if not any(parameter.requires_grad for parameter in chosen):
+        told = "all that it would train is frozen" if phase.frozen else f"what {_asked(phase)} trains has no parameters"
+        raise RecipeError(f"phase {phase.name!r} has nothing to train: {told}; freeze less, or leave the phase out")
+
+
+def _asked(phase: Phase) -> str:
+    return f"trains: {phase.adversarial.trains}" if phase.kind == "adversarial" else f"kind: {phase.kind}"
 
 
 def _below(name: str, start: str) -> bool:

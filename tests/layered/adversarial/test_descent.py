@@ -14,7 +14,8 @@ from PIL import Image
 
 from layered.adversarial import descent
 from layered.adversarial.discriminator import Discriminator
-from layered.errors import RecipeError
+from layered.adversarial.settings import AdversarialSettings
+from layered.errors import OptionError, RecipeError
 from layered.guide import one_hot
 from layered.image import load_image, save_image
 from layered.training import loop
@@ -109,6 +110,11 @@ def test_training_the_entropy_model_alone_saves_bits_and_leaves_pictures(tmp_pat
     image = smooth_picture(96, 128)
     sizes = [len(codec.encode(image, (1.0,), verify=True)) for codec in (before, after)]
     assert sizes[1] < sizes[0]
+
+
+def test_training_the_entropy_model_alone_without_a_rate_is_refused() -> None:
+    with pytest.raises(OptionError, match="trains: entropy needs a rate above 0"):
+        AdversarialSettings(trains="entropy")
 
 
 @pytest.mark.parametrize("stop", [1, 3, 5])
