@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from layered.depth import cut_to_8_bits
 from layered.errors import ImageError, OptionError
 from layered.files import write_bytes_atomic
 
@@ -43,9 +44,8 @@ def load_image(source: str | Path | IO[bytes], formats: Sequence[str] = _READ) -
     """Read a picture as 8-bit RGB [H, W, 3].  formats: Pillow's names of those that are tried.
 
     Grey and palette pictures become RGB; transparent ones are composited on white.  Of the several pictures
-    that cameras put into one JPEG (MPO) the first is taken.  Animations, CMYK, and PNG, PPM and TIFF files of
-    more than 8 bits a sample are refused, because any conversion would be a guess.  The EXIF orientation is
-    applied.  Raises ImageError.
+    that cameras put into one JPEG (MPO) the first is taken.  Animations, CMYK, and files of more than 8 bits a
+    sample are refused, because any conversion would be a guess.  The EXIF orientation is applied.  Raises ImageError.
     """
     name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "input")
     try:
@@ -87,10 +87,11 @@ def stored_as(opened: Image.Image) -> list[object]:
 
 
 def _is_deep(opened: Image.Image) -> bool:
-    """Whether Pillow is about to cut samples of 16 bits down to 8, which its `mode` does not tell."""
+    """Whether Pillow is about to cut samples of more bits down to 8, which its `mode` does not tell."""
     parts = stored_as(opened)
     deep_ppm = opened.format == "PPM" and any(isinstance(part, int) and part > 255 for part in parts)
-    return deep_ppm or any(";16" in str(part) for part in parts)
+    # BGR;16 has 16 bits a pixel: 5, 6 and 5.
+    return deep_ppm or any(";16" in str(part) and part != "BGR;16" for part in parts) or cut_to_8_bits(opened)
 
 
 def _as_rgb(opened: Image.Image, name: str) -> Image8:

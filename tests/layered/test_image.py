@@ -8,6 +8,7 @@ import zlib
 from itertools import pairwise
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import torch
@@ -72,6 +73,37 @@ def test_pictures_that_cannot_be_converted_without_guessing_are_refused(tmp_path
         with pytest.raises(ImageError, match=word) as caught:
             load_image(tmp_path / (name if "." in name else f"{name}.{endings.get(name, 'png')}"))
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["jp2", "j2k"])
+def test_jpeg_2000_of_more_than_8_bits_is_refused(tmp_path: Path, kind: str) -> None:
+    deep = np.full((16, 24, 3), 300, np.uint16)
+    for bits, picture in ((8, smooth_picture(16, 24)), (12, deep), (16, deep)):
+        made = imagecodecs.jpeg2k_encode(picture, codecformat=kind, bitspersample=bits, reversible=True, level=0)
+        (tmp_path / f"{bits}.{kind}").write_bytes(made)
+    assert np.array_equal(load_image(tmp_path / f"8.{kind}"), smooth_picture(16, 24))
+    for bits in (12, 16):
+        with pytest.raises(ImageError, match="more than 8 bits a sample"):
+            load_image(tmp_path / f"{bits}.{kind}")
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_avif_of_more_than_8_bits_is_refused(tmp_path: Path, bits: int) -> None:
+    picture = smooth_picture(16, 24)
+    deep = picture if bits == 8 else picture.astype(np.uint16) << (bits - 8)
+    (tmp_path / "a.avif").write_bytes(imagecodecs.avif_encode(deep, bitspersample=bits))
+    if bits == 8:
+        assert load_image(tmp_path / "a.avif").shape == (16, 24, 3)
+        return
+    with pytest.raises(ImageError, match="more than 8 bits a sample"):
+        load_image(tmp_path / "a.avif")
+
+
+def test_a_bmp_of_16_bits_a_pixel_has_fewer_a_sample_and_is_read(tmp_path: Path) -> None:
+    row = struct.pack("<2H", 0xF800, 0x07E0)  # red, green
+    head = struct.pack("<IiiHHIIiiII3I", 40, 2, 1, 1, 16, 3, len(row), 0, 0, 0, 0, 0xF800, 0x07E0, 0x001F)
+    (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 66 + len(row), 0, 0, 66) + head + row)
+    assert load_image(tmp_path / "a.bmp").tolist() == [[[255, 0, 0], [0, 255, 0]]]
 
 
 def test_of_a_cameras_several_pictures_the_first_is_taken(tmp_path: Path) -> None:
