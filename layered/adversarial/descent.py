@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from layered.adversarial.discriminator import Discriminator
 from layered.adversarial.losses import critic_loss, feature_matching, verdict_loss
 from layered.adversarial.perceptual import build_perceptual
-from layered.base.blocks import InstanceNorm
 from layered.codec import LayeredCodec
 from layered.errors import OptionError, RecipeError
 from layered.guide import one_hot
@@ -22,7 +21,7 @@ from layered.image import Image8, to_image8
 from layered.layer import Context
 from layered.rounding import StraightThrough
 from layered.training.descent import Descent
-from layered.training.parts import select_trained, trained_parts
+from layered.training.parts import instance_norms, select_trained, trained_parts
 from layered.training.phases import Draw
 from layered.training.recipe import Phase
 
@@ -65,10 +64,8 @@ class AdversarialDescent(Descent):
         self._plays = bool(settings.adversarial or settings.matching)
         (self._part,) = trained_parts(codec, phase)
         select_trained(codec, phase, (self._part,))
-        if settings.fixed_statistics:
-            for module in codec.base.modules():
-                if isinstance(module, InstanceNorm):
-                    module.fix()
+        for norm in instance_norms(codec, phase):  # an earlier phase may have had it otherwise
+            norm.fix(settings.fixed_statistics)
         self._classes = len(getattr(codec.spec.base, "classes", ())) if settings.critic.labels else 0
         if settings.critic.labels and not self._classes:
             raise RecipeError(f"phase {phase.name!r}: critic.labels: the base layer has no classes")

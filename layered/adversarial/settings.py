@@ -47,8 +47,9 @@ class AdversarialSettings(Strict):
     loss: lsgan, vanilla or hinge.  adversarial, matching, mse, rate: weights of the discriminator's verdict, of feature
     matching, of MSE on pictures in [-1, 1], and of bits per pixel; where the first two are 0 no discriminator is
     trained.  trains: the whole layer, its generator alone, with codes and rate as they were, or its entropy model
-    alone, with pictures as they were.  fixed_statistics: instance normalisation uses what training has seen so far.
-    sheets: steps between pictures of originals above reconstructions, 0 for none.
+    alone, with pictures as they were.  fixed_statistics: instance normalisation, in what is trained, uses what training
+    has seen so far, else each picture's own.  sheets: steps between pictures of originals above reconstructions, 0 for
+    none.
     """
 
     loss: Literal["lsgan", "vanilla", "hinge"] = "lsgan"

@@ -49,9 +49,9 @@ class InstanceNorm(nn.Module):
         self.register_buffer("variance", torch.ones(channels))
         self.register_buffer("fixed", torch.zeros((), dtype=torch.uint8))
 
-    def fix(self) -> None:
-        """From now on the statistics that training has seen."""
-        self.fixed.fill_(1)
+    def fix(self, fixed: bool = True) -> None:
+        """From now on the statistics that training has seen, or else the picture's own again."""
+        self.fixed.fill_(fixed)
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x if x.dtype == torch.float64 else x.float()

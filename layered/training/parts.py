@@ -8,6 +8,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from layered.base.blocks import InstanceNorm
 from layered.base.initialise import initialise, require_transforms
 from layered.codec import LayeredCodec
 from layered.enhancement.resample import Bicubic
@@ -16,7 +17,7 @@ from layered.layer import Layer
 from layered.training.data import CropSource, downscale
 from layered.training.recipe import Phase
 
-__all__ = ["prepare", "require_fit", "residual_of", "select_trained", "trained_parts"]
+__all__ = ["instance_norms", "prepare", "require_fit", "residual_of", "select_trained", "trained_parts"]
 
 _STARTED = {"base": ("default", "wavelet"), "residual": ("default", "wavelet", "base"), "joint": ("base",),
             "all": ("base",)}  # fmt: skip
@@ -74,6 +75,18 @@ def _below(name: str, start: str) -> bool:
     return name == start or name.startswith(start + ".")
 
 
+def instance_norms(codec: LayeredCodec, phase: Phase) -> tuple[InstanceNorm, ...]:
+    """Those within what a phase trains, which an adversarial one's `fixed_statistics` is about.
+
+    Raises RecipeError where it asks for fixed ones and there are none.
+    """
+    norms = [each for part in trained_parts(codec, phase) for each in part.modules() if isinstance(each, InstanceNorm)]
+    if phase.adversarial.fixed_statistics and not norms:
+        told = "what it trains has no instance normalisation; leave it out, or give the base layer norm: instance"
+        raise RecipeError(f"phase {phase.name!r}: fixed_statistics: {told}")
+    return tuple(norms)
+
+
 def residual_of(codec: LayeredCodec) -> Layer:
     """The residual module that a phase of kind `residual` trains."""
     residual = codec.uppers[0].part("residual")
@@ -82,11 +95,12 @@ def residual_of(codec: LayeredCodec) -> Layer:
 
 
 def require_fit(codec: LayeredCodec, phase: Phase) -> None:
-    """Raises RecipeError where `phase` could not begin: its scales, frozen names or init do not suit the codec.
+    """Raises RecipeError where `phase` could not begin: something that it asks for does not suit the codec.
 
     So a run tells at once what would else stop it hours later.
     """
     select_trained(codec, phase, trained_parts(codec, phase))
+    instance_norms(codec, phase)
     if phase.init == "keep":
         return
     if phase.init not in _STARTED.get(phase.kind, ()):

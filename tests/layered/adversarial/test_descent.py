@@ -157,6 +157,21 @@ def test_fixed_statistics_stay_fixed_in_the_weights(tmp_path: Path) -> None:
     assert all(bool(value) for name, value in state.items() if name.endswith("fixed"))
 
 
+def test_statistics_fixed_in_one_phase_are_the_pictures_own_again_in_the_next(tmp_path: Path) -> None:
+    phases = gan("one", 1, fixed_statistics=True), gan("two", 1)
+    state = load(train(recipe(tmp_path, *phases), tmp_path / "run")).state_dict()
+    fixed = [bool(value) for name, value in state.items() if name.endswith("fixed")]
+    assert fixed and not any(fixed)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_phase_for_the_generator_alone_leaves_the_statistics_of_the_encoder(tmp_path: Path, fixed: bool) -> None:
+    phases = gan("one", 1, fixed_statistics=fixed), gan("two", 1, fixed_statistics=not fixed, trains="generator")
+    state = load(train(recipe(tmp_path, *phases), tmp_path / "run")).state_dict()
+    told = {(name.split(".")[1], bool(value)) for name, value in state.items() if name.endswith("fixed")}
+    assert told == {("encoder", fixed), ("generator", not fixed)}
+
+
 def test_what_cannot_be_trained_so_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"phase 'gan'.*no generator of its own"):
         train(recipe(tmp_path, gan(trains="generator"), base="mean-scale"), tmp_path / "a")

@@ -18,8 +18,8 @@ def phase(kind: str, **values: Any) -> Phase:
     return Phase.model_validate({"name": "it", "kind": kind, "steps": 1, **values})
 
 
-def gc(entropy: str) -> LayeredCodec:
-    base = {"name": "gc", "width": 16, "channels": 2, "blocks": 1, "entropy": entropy}
+def gc(entropy: str = "static", norm: str = "instance") -> LayeredCodec:
+    base = {"name": "gc", "width": 16, "channels": 2, "blocks": 1, "entropy": entropy, "norm": norm}
     return build(CodecSpec.model_validate({"base": base, "lambdas": (0.0002,)}))
 
 
@@ -43,3 +43,11 @@ def test_a_phase_for_an_entropy_model_without_parameters_is_refused(entropy: str
     with pytest.raises(RecipeError, match="what trains: entropy trains has no parameters"):
         require_fit(gc(entropy), alone)
     require_fit(gc("static"), alone)
+
+
+def test_fixed_statistics_of_what_has_no_instance_normalisation_are_refused() -> None:
+    fixed = {"fixed_statistics": True, "rate": 1}
+    require_fit(gc(), phase("adversarial", adversarial=fixed))
+    for codec, trains in ((gc(norm="channel"), "all"), (build(tiny_spec()), "all"), (gc(), "entropy")):
+        with pytest.raises(RecipeError, match="phase 'it': fixed_statistics: what it trains has no instance norm"):
+            require_fit(codec, phase("adversarial", adversarial={**fixed, "trains": trains}))
