@@ -10,11 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from layered.errors import ImageError, OptionError
-from layered.image import stored_as, without_warnings
+from layered.image import open_image, stored_as
 
 __all__ = ["Guide", "Labels", "guide_of", "kept_boxes", "kept_classes", "load_labels", "one_hot", "required"]
 
@@ -76,24 +75,15 @@ def load_labels(path: str | Path) -> Labels:
 
     Raises ImageError for anything else.
     """
-    try:
-        with without_warnings(), Image.open(path) as opened:
-            if opened.mode not in ("L", "P", "1"):
-                raise ImageError(f"{path}: a label map has one channel of 8 bits, this is {opened.mode}")
-            parts = stored_as(opened)
-            largest = [part for part in parts if isinstance(part, int)] if opened.format == "PPM" else []
-            if any(str(part).endswith("I") for part in parts) or any(1 < number < 255 for number in largest):
-                raise ImageError(f"{path}: its numbers are stored inverted or stretched; save it as an 8-bit PNG")
-            step = next((_STEPS[part] for part in parts if part in _STEPS), 1)
-            return np.array(opened).astype(np.uint8) // np.uint8(step)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{path}: more pixels than Pillow reads (twice PIL.Image.MAX_IMAGE_PIXELS)") from None
-    except (ImageError, MemoryError):
-        raise
-    except Exception as error:  # Pillow's readers raise almost anything on damaged files
-        raise ImageError(f"{path}: unreadable ({' '.join(str(error).split())})") from None
+    with open_image(path) as (opened, _):
+        if opened.mode not in ("L", "P", "1"):
+            raise ImageError(f"{path}: a label map has one channel of 8 bits, this is {opened.mode}")
+        parts = stored_as(opened)
+        largest = [part for part in parts if isinstance(part, int)] if opened.format == "PPM" else []
+        if any(str(part).endswith("I") for part in parts) or any(1 < number < 255 for number in largest):
+            raise ImageError(f"{path}: its numbers are stored inverted or stretched; save it as an 8-bit PNG")
+        step = next((_STEPS[part] for part in parts if part in _STEPS), 1)
+        return np.array(opened).astype(np.uint8) // np.uint8(step)
 
 
 def kept_classes(labels: Labels, wanted: Sequence[str], names: Sequence[str]) -> NDArray[np.bool_]:

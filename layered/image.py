@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_PIXELS", "MAX_SIDE", "Image8", "check_image", "check_scales", "format_of", "layer_sizes", "load_image",
-    "resize8", "save_image", "stored_as", "to_image8", "to_tensor", "without_warnings",
+    "open_image", "resize8", "save_image", "stored_as", "to_image8", "to_tensor",
 ]  # fmt: skip
 
 Image8: TypeAlias = NDArray[np.uint8]
@@ -47,19 +47,29 @@ def load_image(source: str | Path | IO[bytes], formats: Sequence[str] = _READ) -
     that cameras put into one JPEG (MPO) the first is taken.  Animations, CMYK, and files of more than 8 bits a
     sample are refused, because any conversion would be a guess.  The EXIF orientation is applied.  Raises ImageError.
     """
+    with open_image(source, formats) as (opened, name):
+        if _is_deep(opened):
+            raise ImageError(f"{name}: more than 8 bits a sample; convert it to 8-bit RGB first")
+        if getattr(opened, "n_frames", 1) > 1 and opened.format != "MPO":
+            raise ImageError(f"{name}: animated or multi-page pictures are refused; extract one frame first")
+        return _as_rgb(opened, name)
+
+
+@contextmanager
+def open_image(source: str | Path | IO[bytes], formats: Sequence[str] = _READ) -> Iterator[tuple[Image.Image, str]]:
+    """A picture of one of these formats and of no more than the largest size, not yet decoded, and its name for errors.
+
+    Raises ImageError, also for what Pillow raises within.
+    """
     name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "input")
     try:
         Image.init()
         readable = [kind for kind in formats if kind in Image.OPEN]
-        with without_warnings(), Image.open(source, formats=readable) as opened:
+        with _without_warnings(), Image.open(source, formats=readable) as opened:
             width, height = opened.size
             if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
                 raise ImageError(f"{name}: {width}x{height} is beyond {MAX_SIDE} a side or {MAX_PIXELS} pixels")
-            if _is_deep(opened):
-                raise ImageError(f"{name}: more than 8 bits a sample; convert it to 8-bit RGB first")
-            if getattr(opened, "n_frames", 1) > 1 and opened.format != "MPO":
-                raise ImageError(f"{name}: animated or multi-page pictures are refused; extract one frame first")
-            return _as_rgb(opened, name)
+            yield opened, name
     except UnidentifiedImageError:
         raise ImageError(f"{name}: not an image that Pillow can read") from None
     except FileNotFoundError:
@@ -73,7 +83,7 @@ def load_image(source: str | Path | IO[bytes], formats: Sequence[str] = _READ) -
 
 
 @contextmanager
-def without_warnings() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     """Pillow's of odd or large files; what matters in them is checked here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -139,7 +139,7 @@ def test_label_maps_are_read_as_numbers(make: Callable[[Image.Image], Image.Imag
     make(Image.fromarray(LABELS)).save(tmp_path / "l.png")
     assert np.array_equal(np.unique(load_labels(tmp_path / "l.png")), [0, 1, 2])
     (tmp_path / "l.png").write_bytes(b"no picture")
-    with pytest.raises(ImageError, match="unreadable"):
+    with pytest.raises(ImageError, match="not an image that Pillow can read"):
         load_labels(tmp_path / "l.png")
 
 
@@ -165,6 +165,20 @@ def test_maps_whose_numbers_pillow_stretches_or_inverts_are_refused(tmp_path: Pa
             load_labels(tmp_path / name)
     (tmp_path / "l.pgm").write_bytes(b"P5 2 1 255 " + bytes([0, 1]))
     assert load_labels(tmp_path / "l.pgm").tolist() == [[0, 1]]
+
+
+def test_a_map_of_a_format_that_other_programs_would_read_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(LABELS).save(tmp_path / "map.png", "EPS")
+    with pytest.raises(ImageError, match=r"map\.png: not an image that Pillow can read"):
+        load_labels(tmp_path / "map.png")
+
+
+def test_a_map_beyond_the_largest_size_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 32769, 1, 8, 0, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "map.png").write_bytes(data + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")))
+    with pytest.raises(ImageError, match="32769x1 is beyond 32768 a side"):
+        load_labels(tmp_path / "map.png")
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
