@@ -10,12 +10,11 @@ from pathlib import Path
 
 from experiments.known import KNOWN
 from layered.errors import ImageError, RecipeError
+from layered.files import IMAGE_ENDINGS
 from layered.image import Image8, load_image, resize8
 from layered.recipes import hint
 
 __all__ = ["SAMPLES", "DataSet", "Picture", "find_data"]
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 
 SAMPLES = ("coffee.png", "chelsea.png", "rocket.jpg", "astronaut.png", "motorcycle_left.png")
 """RGB photos of 451x300 to 741x500 that lie inside scikit-image's wheel."""
@@ -75,7 +74,7 @@ def find_data(source: str, limit: int | None = None, longest_side: int | None = 
             raise RecipeError(f"no data set or folder {source!r}{near} named sets are {', '.join(_NAMED)}")
         name, paths = folder.resolve().name, _images(folder)
         if not paths:
-            raise RecipeError(f"{folder}: no image in this folder (endings {' '.join(ENDINGS)})")
+            raise RecipeError(f"{folder}: no image in this folder (endings {' '.join(IMAGE_ENDINGS)})")
     chosen = paths if limit is None else paths[:limit]
     # One stem twice, and all keep their ending: else `a.png` could also be what is left of `a.png.png`.
     whole = len({path.stem for path in chosen}) < len(chosen)
@@ -86,7 +85,7 @@ def find_data(source: str, limit: int | None = None, longest_side: int | None = 
 
 
 def _images(folder: Path) -> list[Path]:
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith("."))
     return [path for path in found if not path.is_dir()]
 
 

@@ -10,8 +10,10 @@ from typing import IO
 
 from layered.errors import LimitExceeded, OptionError
 
-__all__ = ["MAX_BYTES", "read_bytes", "read_limited", "write_bytes_atomic"]
+__all__ = ["IMAGE_ENDINGS", "MAX_BYTES", "read_bytes", "read_limited", "write_bytes_atomic"]
 
+IMAGE_ENDINGS = tuple(".avif .bmp .gif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
+"""What is taken from a folder of pictures; a file that is named itself may have any ending."""
 MAX_BYTES = 2**31
 PART = 2**20
 

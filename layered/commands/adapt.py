@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from layered.commands.batch import STREAM_ENDING, Job, is_folder, keeping, plan, run, write_output
-from layered.commands.encode import IMAGE_ENDINGS
 from layered.commands.guide import GuideOptions
 from layered.commands.journal import Journal, digest_of
 from layered.commands.model import check_name, named_codec
@@ -36,6 +35,7 @@ from layered.commands.options import (
 )  # fmt: skip
 from layered.commands.steps import Steps
 from layered.errors import OptionError
+from layered.files import IMAGE_ENDINGS
 
 if TYPE_CHECKING:
     from adapters.adaptation import AdaptationSettings, LayerReport

@@ -30,11 +30,9 @@ from layered.commands.options import (
     told_of,
 )  # fmt: skip
 from layered.errors import OptionError
+from layered.files import IMAGE_ENDINGS
 
 __all__ = ["encode"]
-
-# What is taken from a folder; a single file may be anything that Pillow reads.
-IMAGE_ENDINGS = frozenset(".avif .bmp .gif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
 
 
 def encode(

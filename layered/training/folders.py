@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from layered.errors import ImageError, RecipeError
+from layered.files import IMAGE_ENDINGS
 from layered.guide import Labels, load_labels
 from layered.image import Image8, load_image, resize8
 from layered.training.recipe import DataSettings
 
 __all__ = ["LAYOUTS", "Layout", "load_pictures", "require_labels"]
 
-_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
 OPEN_IMAGES_SHRUNK = 1.25
 """A picture of the GC paper's Open Images is at least this much larger than the size that it is shrunk to."""
 _TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
@@ -74,7 +74,7 @@ def load_pictures(settings: DataSettings) -> tuple[list[Tensor], list[Tensor] | 
     found = folder.glob(layout.pictures) if layout else folder.rglob("*")
     pictures: list[Tensor] = []
     maps: list[Tensor] = []
-    for path in sorted(path for path in found if path.suffix.lower() in _ENDINGS):
+    for path in sorted(path for path in found if _taken(path, folder)):
         if len(pictures) == settings.limit:
             break
         original = load_image(path)
@@ -90,6 +90,12 @@ def load_pictures(settings: DataSettings) -> tuple[list[Tensor], list[Tensor] | 
         what = layout.pictures if layout else "pictures"
         raise RecipeError(f"data.folder: no {what} in {folder}" + (" pass the filter" if settings.filter else ""))
     return pictures, maps or None
+
+
+def _taken(path: Path, folder: Path) -> bool:
+    """Whether it is a picture by its name; hidden ones, as of macOS beside each file, are not."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in IMAGE_ENDINGS and not hidden and path.is_file()
 
 
 def require_labels(maps: Sequence[Tensor] | None, classes: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 from experiments.data import SAMPLES, Picture, find_data
 from experiments.known import KODAK, data_folders
 from layered.errors import ImageError, RecipeError
+from layered.files import IMAGE_ENDINGS
 from layered.image import resize8, save_image
 
 HAS_KODAK = any((folder / "kodak").is_dir() for folder in data_folders())
@@ -26,6 +27,12 @@ def test_a_folder_gives_its_images_in_order_of_names_and_nothing_else(tmp_path: 
     (tmp_path / "notes.txt").write_text("not an image")
     assert [item.name for item in find_data(str(tmp_path)).items] == ["a", "b", "c"]
     assert [item.name for item in find_data(str(tmp_path), limit=2).items] == ["a", "b"]
+
+
+def test_a_folder_gives_images_of_every_ending_that_commands_take(tmp_path: Path) -> None:
+    for ending in IMAGE_ENDINGS:
+        (tmp_path / f"a{ending}").touch()
+    assert len(find_data(str(tmp_path)).items) == len(IMAGE_ENDINGS)
 
 
 def test_images_that_differ_only_in_their_ending_keep_it_as_part_of_the_name(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from layered.errors import RecipeError
+from layered.files import IMAGE_ENDINGS
 from layered.image import save_image
 from layered.training.folders import LAYOUTS, load_pictures
 from layered.training.recipe import DataSettings
@@ -35,6 +36,27 @@ def test_any_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
     pictures, maps = load_pictures(settings(tmp_path))
     assert [tuple(picture.shape) for picture in pictures] == [(3, 20, 30), (3, 24, 30)] and maps is None
     assert len(load_pictures(settings(tmp_path, limit=1))[0]) == 1
+
+
+@pytest.mark.parametrize("layout", ["folder", "ade20k"])
+def test_hidden_files_and_folders_and_what_is_no_file_are_left_out(tmp_path: Path, layout: str) -> None:
+    root = tmp_path / ".cache"  # a hidden folder may be named itself
+    place = root / "images" / "training"
+    write(place / "a.jpg")
+    write(root / "annotations" / "training" / "a.png", labels=np.zeros((20, 30)))
+    (place / "._a.jpg").write_bytes(b"Mac OS X")
+    (place / "b.jpg").mkdir()
+    (place / ".thumbnails").mkdir()
+    (place / ".thumbnails" / "c.jpg").write_bytes(b"")
+    pictures, _ = load_pictures(settings(root if layout == "ade20k" else root / "images", layout=layout))
+    assert [tuple(picture.shape) for picture in pictures] == [(3, 20, 30)]
+
+
+def test_pictures_of_every_ending_that_commands_take_are_trained_on(tmp_path: Path) -> None:
+    for ending in IMAGE_ENDINGS:
+        kind = {".pbm": "PPM", ".pgm": "PPM", ".pnm": "PPM"}.get(ending)
+        Image.fromarray(smooth_picture(20, 30)).save(tmp_path / f"a{ending}", kind)
+    assert len(load_pictures(settings(tmp_path))[0]) == len(IMAGE_ENDINGS)
 
 
 def test_maps_stand_in_a_folder_of_their_own(tmp_path: Path) -> None:
