@@ -37,7 +37,7 @@ PREVIEW_SIDE = 1024
 
 _SOURCES = (
     "baselines/protocol.py", "baselines/single.py", "experiments/data.py", "experiments/item.py",
-    "experiments/metrics.py", "experiments/spent.py", "layered/image.py", "layered/parts.py",
+    "experiments/metrics.py", "experiments/spent.py", "layered/depth.py", "layered/image.py", "layered/parts.py",
 )  # fmt: skip
 
 
