@@ -110,6 +110,11 @@ def test_what_it_says_of_codecs_that_are_adapted_alike_is_what_was_measured() ->
     told = "layered coding needs {:.1f}% fewer bits than simulcast and {:.1f}% more than a single layer, and {:.1f}% "
     adapted = [found["layered adapted", other] for other in ("simulcast adapted", "single adapted", shvc)]
     assert f"{told.format(*map(abs, adapted))}fewer than SHVC" in TEXT[README]
+    before, after = (mean_of_images("adaptation_anchors", of, shvc, 2) for of in ("layered", "layered adapted"))
+    assert f"as the mean of the images it comes from {before} to {after}." in TEXT[PAGE]
+    assert f"(as the mean of the images {float(after):.1f}% more)" in TEXT[README]
+    large = float(measured("compass_table_bl_el1", "layered", shvc, 2))
+    assert f"of full-size Kodak it is {large:.1f}% ahead" in TEXT[PAGE]
 
 
 def test_what_it_says_of_adapting_all_layers_is_what_was_measured() -> None:

@@ -140,6 +140,11 @@ def test_the_table_of_all_methods_is_what_was_measured_and_published() -> None:
     assert "it is {:.0f} points at BL and {:.0f} at EL1".format(*gaps) in TEXT[PAGE]
     means = run("compass_table_bl_el1").rate("layered", shvc, 2, rule=RULES[1])
     assert f"layered needs {means:.1f}% more bits than SHVC at EL2" in TEXT[PAGE]
+    bpg, vvc = ([measured("compass_table_bl_el1", "layered", f"simulcast {of}", k) for k in range(3)]
+                for of in ("BPG", "VVC"))  # fmt: skip
+    assert "layered has {}, {} and {} at BL, EL1 and EL2".format(*bpg) in TEXT[PAGE]
+    assert "VVC (VVenC, 4:2:0) {}, {} and {}.".format(*vvc) in TEXT[PAGE]
+    assert f"layered needs {float(vvc[2]):.1f}% more bits), three by BPG less ({float(bpg[2]):.1f}%)" in TEXT[README]
     weak = measured("compass_table_bl_el1", "Mei enhanced", "simulcast mean-scale", 1)
     assert f"(EL1 {weak} for the enhanced ones" in TEXT[PAGE]
 
@@ -230,6 +235,11 @@ def test_the_limits_it_admits_are_those_measured() -> None:
     assert told in TEXT[README] and f"needs {gap:.0f}% more bits than CompressAI's published" in TEXT[PAGE]
     near = measured("kodak_arbitrary", "layered", "single mean-scale", 2, "x0.25 x0.45 x0.6")
     assert f"it needs {float(near):.0f}% more bits than a single layer" in TEXT[PAGE]
+    labels = map(ladder_label, load_recipe("kodak_arbitrary").scales)
+    rates = [measured_rate("kodak_arbitrary", "layered", "single mean-scale", 2, label) for label in labels]
+    assert len(rates) == 25
+    told = f"over 25 combinations of scales {min(rates):.1f} to {max(rates):.1f}% more"
+    assert told in TEXT[PAGE]
 
 
 def test_what_it_says_of_training_is_what_the_cards_have() -> None:
@@ -421,7 +431,8 @@ def test_the_findings_that_stand_out_are_those_measured() -> None:
         f"has {vvc['PSNR dB']} dB to GC's {gc['PSNR dB']}",
         f"takes {bits('gc_compass_kodak', 'GC + COMPASS', 'mean-scale + COMPASS', 2)} bits than above",
         f"at full size and equal PSNR BPG needs {fewer_bits(bpg)} bits, VVC {fewer_bits('VVC 4:2:0 (VVenC)')}.",
-        "{} of CompressAI's time to encode and {} to decode; three layers take {} and {} times".format(*times),
+        "{} of CompressAI's time to encode and {} to decode; of `compass-small` three layers take {} and {} "
+        "times".format(*times),
     ):
         assert told in text, told
     assert float(vvc["gradient"]) < float(gc["gradient"]) and float(vvc["times its rate"]) < 1.05
@@ -439,7 +450,9 @@ def test_what_it_says_in_short_is_what_was_measured() -> None:
     shvc = measured_rate("compass_table_bl_el1", "layered", "SHVC (emulated, x265)", 2)
     told = f"trained for some {hours:.0f} hours on one or two CPU cores, two thirds of it for the enhancement layers"
     assert told in TEXT[README] and 0.6 < 1 - of_the_base / 3600 / hours < 0.73
-    told = f"Layered coding needs {shvc:.0f}% more bits than SHVC, and the base layer {base_gap():.0f}% more than"
+    vvc = measured_rate("compass_table_bl_el1", "layered", "simulcast VVC", 2)
+    told = f"Layered coding needs {shvc:.0f}% more bits than SHVC and {vvc:.0f}% more than three files by VVC, and the "
+    told += f"base layer {base_gap():.0f}% more than"
     assert told in TEXT[README]
     points = run("kodak_3layer").points()
     pixels = 192 * 128
