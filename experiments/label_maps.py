@@ -3,6 +3,7 @@
     python -m experiments.label_maps DIR [--limit N]
 
 Every map below DIR, a grey PNG of classes, is coded and decoded again; what does not come back equal is an error.
+Contours are a part of a stream, which has the size and a checksum: these, some 8 bytes, are not counted.
 WebP has no grey and gets the map as RGB; JPEG XL is at effort 9.  Needs the extra `codecs`.
 """
 
