@@ -56,9 +56,10 @@ class Family(Generic[_Member]):
         raise WrongModel(f"the file was written with weights {digest.hex()}, which none of {names} has")
 
     def fingerprint(self) -> Mapping[str, str]:
-        """That of one, with the digests of all."""
+        """What they have in common, the code of each, and the digests of all."""
         told = [member.fingerprint() for member in self.members]
-        return {**told[0], "model": " ".join(one["model"] for one in told)}
+        joined = {name: text for one in told for name, text in one.items()}
+        return {**joined, "model": " ".join(one["model"] for one in told)}
 
 
 class LayeredFamily(Family[LayeredFile]):

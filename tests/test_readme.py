@@ -450,6 +450,12 @@ def test_what_it_says_in_short_is_what_was_measured() -> None:
     shvc = measured_rate("compass_table_bl_el1", "layered", "SHVC (emulated, x265)", 2)
     told = f"trained for some {hours:.0f} hours on one or two CPU cores, two thirds of it for the enhancement layers"
     assert told in TEXT[README] and 0.6 < 1 - of_the_base / 3600 / hours < 0.73
+    wacnn, above_gc = (sum(run["seconds"] for run in card(f"{name}-small").training["runs"]) / 60
+                       for name in ("wacnn", "gc-compass"))  # fmt: skip
+    told = f"had {wacnn:.0f} minutes of training to mean-scale's {of_the_base / 3600:.1f} hours"
+    assert told in TEXT[PAGE]
+    assert f"Its enhancement had {above_gc:.0f} minutes of training" in TEXT[PAGE]
+    assert "that of `compass-small` had six hours" in TEXT[PAGE] and round(hours - of_the_base / 3600) == 6
     vvc = measured_rate("compass_table_bl_el1", "layered", "simulcast VVC", 2)
     told = f"Layered coding needs {shvc:.0f}% more bits than SHVC and {vvc:.0f}% more than three files by VVC, and the "
     told += f"base layer {base_gap():.0f}% more than"
